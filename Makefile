@@ -1,0 +1,32 @@
+# `make run` and `make test` set up everything on a fresh machine that has Python 3.11, make and a C-less shell.
+PYTHON ?= python3.11
+CONFIG ?= configs/shop.toml
+SET ?=
+BIN := .venv/bin
+
+.PHONY: setup run test lint bench clean
+
+setup: .venv/.installed
+
+.venv/.installed: requirements.lock
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) not found: install Python 3.11, or say PYTHON=... to make" >&2; exit 2; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --requirement requirements.lock
+	@touch $@
+
+run: setup
+	$(BIN)/python -m scripts.run --config $(CONFIG) $(foreach pair,$(SET),--set $(pair))
+
+test: lint
+	$(BIN)/python -m pytest -q
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: setup
+	$(BIN)/python -m benchmarks.stages
+
+clean:
+	rm -rf .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis runs

@@ -1,0 +1,77 @@
+"""What every stage's command line shares: arguments, settings, and errors in one line."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from events.errors import InputError
+from scripts.pipeline import PASSES, Run, Stage, run_stage
+from scripts.settings import load_settings
+
+BAD_INPUT = 2
+INTERRUPTED = 130
+
+
+def guarded(main: Callable[[], None]) -> int:
+    """Run ``main``; a user's mistake is one line on standard error and exit code 2, an interrupt is 130."""
+    try:
+        main()
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        print("stopped; run the same command again to go on", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output went away; what was written is whole. Keep the interpreter's exit quiet.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return 0
+
+
+def parser(description: str, example: str) -> argparse.ArgumentParser:
+    """An argument parser with ``--config`` and ``--set``."""
+    made = argparse.ArgumentParser(
+        description=description, epilog=f"example: {example}", formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    made.add_argument("--config", type=Path, required=True, help="TOML file; its stem names the run")
+    made.add_argument(
+        "--set", dest="assignments", action="append", default=[], metavar="KEY=VALUE", help="override one setting"
+    )
+    return made
+
+
+def open_run(config: Path, assignments: list[str]) -> Run:
+    """The run that a config names."""
+    settings = load_settings(config, assignments)
+    return Run(settings, settings.runs / config.stem)
+
+
+def stage_main(stage: Stage, description: str, argv: list[str] | None) -> int:
+    """Command line of one stage."""
+
+    def work() -> None:
+        made = parser(description, f"python -m scripts.{stage.name} --config configs/shop.toml")
+        if stage.passes:
+            made.add_argument("--pass", dest="pass_name", choices=stage.passes, help="default: every pass there is")
+        arguments = made.parse_args(argv)
+        run = open_run(arguments.config, arguments.assignments)
+        if not stage.passes:
+            run_stage(stage, run, "")
+            return
+        asked = getattr(arguments, "pass_name", None)
+        run.need("", "prepare")
+        for pass_name in stage.passes if asked is None else (asked,):
+            if run.has_pass(pass_name):
+                run_stage(stage, run, pass_name)
+            elif asked is not None:
+                raise InputError(
+                    arguments.config, None, f"this shop has no {asked} pass", "name a test file: data.test"
+                )
+
+    return guarded(work)
+
+
+__all__ = ["PASSES", "guarded", "open_run", "parser", "stage_main"]

@@ -1,0 +1,124 @@
+"""The settings of a run: one frozen root, made of a TOML file and of ``--set key=value``."""
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from candidates.settings import CandidatesSettings
+from events.errors import InputError
+from events.settings import DataSettings, EventsSettings, SampleSettings, SplitSettings
+from events.shop.settings import ShopSettings
+from features.settings import FeaturesSettings
+from rankers.settings import RankersSettings
+from submissions.settings import SubmissionSettings
+
+REMEDY = "correct the key; README.md lists the settings"
+
+
+class Settings(BaseModel):
+    """Everything that decides a run. Each floor keeps its own part; unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    seed: int = Field(42, ge=0, lt=2**63, description="seed of the split, the samples, the folds and the models")
+    threads: int = Field(0, ge=0, le=1024, description="threads of kernels and LightGBM; 0: all cores")
+    runs: Path = Field(Path("runs"), description="folder that holds one folder a run")
+    chunk_sessions: int = Field(20_000, ge=1, description="sessions that are scored at a time; changes no result")
+    data: DataSettings = DataSettings()
+    shop: ShopSettings = ShopSettings()
+    events: EventsSettings = EventsSettings()
+    split: SplitSettings = SplitSettings()
+    sample: SampleSettings = SampleSettings()
+    candidates: CandidatesSettings = CandidatesSettings()
+    features: FeaturesSettings = FeaturesSettings()
+    rankers: RankersSettings = RankersSettings()
+    submissions: SubmissionSettings = SubmissionSettings()
+
+
+def _line_of(text: str, location: tuple[str | int, ...]) -> int | None:
+    """Line (from 1) where a key stands in a TOML text, as well as a look at headings and keys can tell."""
+    keys = [str(key) for key in location]
+    best, section = None, []
+    for number, line in enumerate(text.splitlines(), 1):
+        heading = re.match(r"\s*\[+\s*([^\]]+?)\s*\]+", line)
+        if heading:
+            section = [part.strip().strip("\"'") for part in heading.group(1).split(".")]
+            path = section
+        else:
+            key = re.match(r"\s*([\w.\-\"']+)\s*=", line)
+            if not key:
+                continue
+            path = section + [part.strip("\"'") for part in key.group(1).split(".")]
+        if path == keys[: len(path)]:
+            best = number
+            if path == keys:
+                break
+    return best
+
+
+def _assign(tree: dict[str, Any], assignment: str) -> None:
+    """Put one ``key.sub=value`` of the command line into the tree.
+
+    Raises
+    ------
+    InputError
+        If it has no ``=`` or if a key goes below a value.
+    """
+    key, sign, text = assignment.partition("=")
+    if not sign or not key.strip():
+        raise InputError(f"--set {assignment}", None, "not of the form key=value", "write --set section.key=value")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text  # a bare word stands for a string, so that --set events.on_bad_rows=skip works unquoted
+    *parents, last = key.strip().split(".")
+    for parent in parents:
+        tree = tree.setdefault(parent, {})
+        if not isinstance(tree, dict):
+            raise InputError(f"--set {assignment}", None, f"{parent} is not a section", REMEDY)
+    tree[last] = value
+
+
+def _explain(error: ValidationError, path: Path, text: str, assignments: list[str]) -> InputError:
+    first = error.errors(include_url=False)[0]
+    location = first["loc"]
+    name = ".".join(str(part) for part in location)
+    unknown = first["type"] == "extra_forbidden"
+    problem = f"unknown key {name}" if unknown else f"{name}: {first['msg']} (got {first.get('input')!r:.80})"
+    for assignment in assignments:
+        key = assignment.partition("=")[0].strip()
+        if name == key or name.startswith(key + "."):
+            return InputError(f"--set {assignment}", None, problem, REMEDY)
+    return InputError(path, _line_of(text, location), problem, "remove it" if unknown else REMEDY)
+
+
+def load_settings(path: Path, assignments: list[str] | None = None) -> Settings:
+    """Settings from a TOML file, then each ``key=value``; values are TOML, bare words are strings.
+
+    Raises
+    ------
+    InputError
+        For a missing file, bad TOML, an unknown key or a wrong type; it names the line where it can.
+    """
+    assignments = assignments or []
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InputError(path, None, "no such file", "give an existing TOML file with --config") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(path, None, f"cannot be read: {error}", "give a TOML file with --config") from None
+    try:
+        tree = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        found = re.search(r"line (\d+)", str(error))
+        line = int(found.group(1)) if found else len(text.splitlines())
+        raise InputError(path, line, f"not TOML: {error}", "correct the line") from None
+    for assignment in assignments:
+        _assign(tree, assignment)
+    try:
+        return Settings.model_validate(tree)
+    except ValidationError as error:
+        raise _explain(error, path, text, assignments) from None
