@@ -1,0 +1,108 @@
+"""What an evaluation says: one JSON artifact, and plain-text tables made of it."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from events.columns import TARGETS
+from events.files import read_json
+from submissions.bootstrap import Interval
+from submissions.candidate_recall import AT_POOL, TargetRecall
+from submissions.metrics import Scores
+
+ABSENT = "absent"
+COLUMNS = (*TARGETS, "total")
+
+
+def evaluation(
+    ladder: Mapping[str, Scores],
+    candidate_recall: Mapping[str, Mapping[str, TargetRecall]],
+    intervals: Mapping[str, Interval | None] | None = None,
+) -> dict[str, Any]:
+    """The artifact ``scores.json``: ``{"ladder": {rung: ...}, "candidate_recall": {source: {depth: ...}}}``.
+
+    A rung is what :meth:`Scores.as_json` gives, with ``"interval": [low, high]`` of its total where one is given.
+    """
+    rungs: dict[str, Any] = {}
+    for rung, scores in ladder.items():
+        rungs[rung] = scores.as_json()
+        interval = (intervals or {}).get(rung)
+        if interval is not None:
+            rungs[rung]["interval"] = [interval.low, interval.high]
+    return {"ladder": rungs, "candidate_recall": {source: dict(at) for source, at in candidate_recall.items()}}
+
+
+def number(value: float | None) -> str:
+    """Four decimals, or ``absent``."""
+    return ABSENT if value is None else f"{value:.4f}"
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns aligned, the first to the left and the others to the right.
+
+    >>> print(table(["rung", "total"], [["rules", "0.5646"]]))
+    rung    total
+    rules  0.5646
+    """
+    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
+    lines = []
+    for row in [header, *rows]:
+        cells = [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def ladder_table(ladder: Mapping[str, Mapping[str, Any]], k: int = 20) -> str:
+    """A line a rung: recall of each target and in total, its 95 % interval if given, and the reciprocal rank."""
+    with_interval = any("interval" in scores for scores in ladder.values())
+    with_mrr = any("mrr" in scores for scores in ladder.values())
+    header = [f"recall@{k}", *COLUMNS]
+    header += ["95 % interval"] if with_interval else []
+    header += [f"MRR@{k}"] if with_mrr else []
+    rows = []
+    for rung, scores in ladder.items():
+        row = [rung, *(number(scores.get(column)) for column in COLUMNS)]
+        if with_interval:
+            interval = scores.get("interval")
+            row.append(f"{interval[0]:.4f} to {interval[1]:.4f}" if interval else "")
+        if with_mrr:
+            row.append(number(scores.get("mrr", {}).get("total")))
+        rows.append(row)
+    return table(header, rows)
+
+
+def candidate_table(candidate_recall: Mapping[str, Mapping[str, TargetRecall]], column: str = "total") -> str:
+    """A line a source: recall of its first 20, 50, ... candidates and of all of them, of one target or in total."""
+    depths = list(dict.fromkeys(depth for at in candidate_recall.values() for depth in at))
+    header = [f"{column}, recall at", *("whole pool" if depth == AT_POOL else depth for depth in depths)]
+    rows = []
+    for source, at in candidate_recall.items():
+        values = {depth: recalls.get(column) for depth, recalls in at.items()}
+        rows.append([source, *(number(values.get(depth)) for depth in depths)])
+    return table(header, rows)
+
+
+def report(scores: Mapping[str, Any], k: int = 20) -> str:
+    """Both tables of an evaluation; candidate recall in total, then for each target that has labels."""
+    blocks = [ladder_table(scores["ladder"], k)] if scores["ladder"] else []
+    recall: Mapping[str, Mapping[str, TargetRecall]] = scores["candidate_recall"]
+    known = {
+        column
+        for at in recall.values()
+        for values in at.values()
+        for column in COLUMNS
+        if values.get(column) is not None
+    }
+    blocks += [candidate_table(recall, column) for column in ("total", *TARGETS) if column in known]
+    return "\n\n".join(blocks)
+
+
+def read_report(path: Path, k: int = 20) -> str:
+    """:func:`report` of an artifact on disk.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or is not JSON.
+    """
+    return report(read_json(path), k)
