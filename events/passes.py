@@ -1,0 +1,268 @@
+"""A pass: the log to fit on, the sessions to recommend for, and their labels if they are known."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from events.columns import CLICKS, TARGETS
+from events.errors import InputError
+from events.files import atomic_folder, read_json, write_json
+from events.hashing import hash_ids
+from events.index import IdIndex
+from events.labels import Labels, load_labels, save_labels
+from events.log import SessionLog
+from events.raw import RawLog, item_index, load_raw
+from events.readers.labels import align_labels, read_labels
+from events.settings import SampleSettings, SplitSettings
+from events.split import (
+    Split,
+    Targets,
+    cut_everywhere,
+    cut_last,
+    cut_randomly,
+    drop_unseen,
+    every_position,
+    last_share,
+    leave_one_out,
+    official,
+    split_moment,
+    uncut,
+    without_last,
+)
+
+VALIDATION = "validation"
+SUBMISSION = "submission"
+SAMPLE_STREAM = 2
+"""The sample does not depend on the run's seed: runs with different seeds compare on the same sessions."""
+
+
+@dataclass(frozen=True, slots=True)
+class PassData:
+    """Everything that the floors above may see of a pass, and the labels.
+
+    name         : ``validation`` or ``submission``
+    log          : train sessions first, then the visible events of the target sessions; ``log.sessions`` is the row
+                   in this pass (0 to S - 1); ``log.groups`` repeats where a session has several target rows
+    n_train      : number of train sessions
+    labels       : of the targets, in order; ``None`` if they are not known
+    target_ids   : series[n_targets], Int64 or String: the source's ids, the names of rows in a submission
+    fit_until_ms : train events lie before this moment; ``None`` without time
+    transductive : whether the targets' visible events join the fit
+    several_rows : whether an original session has several target rows
+    targets      : names of the targets that the shop has
+    """
+
+    name: str
+    log: SessionLog
+    n_train: int
+    labels: Labels | None
+    target_ids: pl.Series
+    fit_until_ms: int | None
+    transductive: bool
+    several_rows: bool
+    targets: tuple[str, ...]
+
+    @property
+    def n_targets(self) -> int:
+        """Number of target sessions."""
+        return len(self.log) - self.n_train
+
+    @property
+    def fit(self) -> SessionLog:
+        """What may be fitted on: the train sessions, or all where the pass is transductive (views)."""
+        return self.log if self.transductive else self.log.slice(0, self.n_train)
+
+    @property
+    def target_log(self) -> SessionLog:
+        """The visible events of the target sessions (views)."""
+        return self.log.slice(self.n_train, len(self.log))
+
+    def save(self, folder: Path) -> None:
+        """Write the pass as ``folder``, which is whole or absent."""
+        with atomic_folder(folder) as beside:
+            self.log.save(beside)
+            if self.labels is not None:
+                save_labels(beside, self.labels)
+            self.target_ids.to_frame("id").write_parquet(beside / "target_ids.parquet")
+            meta = {
+                "name": self.name,
+                "n_train": self.n_train,
+                "fit_until_ms": self.fit_until_ms,
+                "transductive": self.transductive,
+                "several_rows": self.several_rows,
+                "targets": list(self.targets),
+                "labels": self.labels is not None,
+            }
+            write_json(beside / "meta.json", meta)
+
+    @classmethod
+    def load(cls, folder: Path) -> "PassData":
+        """Open what :meth:`save` wrote, memory-mapped and read-only.
+
+        Raises
+        ------
+        InputError
+            If a file is missing.
+        """
+        meta = read_json(folder / "meta.json")
+        return cls(
+            name=meta["name"],
+            log=SessionLog.load(folder),
+            n_train=meta["n_train"],
+            labels=load_labels(folder) if meta["labels"] else None,
+            target_ids=IdIndex.load(folder / "target_ids.parquet").ids,
+            fit_until_ms=meta["fit_until_ms"],
+            transductive=meta["transductive"],
+            several_rows=meta["several_rows"],
+            targets=tuple(meta["targets"]),
+        )
+
+
+def build_passes(
+    train_path: Path,
+    test_path: Path | None,
+    test_labels: Path | None,
+    split: SplitSettings,
+    sample: SampleSettings,
+    seed: int,
+    folder: Path,
+) -> list[str]:
+    """Split the logs into passes and write ``items.parquet``, ``validation/`` and, with test sessions, ``submission/``.
+
+    train_path, test_path : ``log.parquet`` files as the readers write them
+    test_labels           : labels of test sessions that come truncated, in one of the forms of ``read_labels``
+
+    Returns the names of the passes written.
+
+    Raises
+    ------
+    InputError
+        If the settings do not suit the log (no time, several rows a session and transductive), or a pass would have
+        no train or no target session.
+    """
+    items = item_index([path for path in (train_path, test_path) if path is not None])
+    folder.mkdir(parents=True, exist_ok=True)
+    items.save(folder / "items.parquet")
+    train = _sample(load_raw(train_path, items), sample)
+    own_test = test_path is None and split.test == "leave_one_out"
+    _write(_validation(train, train_path, split, seed, own_test), VALIDATION, split, train_path, folder)
+    if own_test:
+        _write(leave_one_out(train, split.min_events), SUBMISSION, split, train_path, folder)
+        return [VALIDATION, SUBMISSION]
+    if test_path is None:
+        return [VALIDATION]
+    test = _sample(load_raw(test_path, items), sample)
+    if (test.ts is None) != (train.ts is None) or (test.types is None) != (train.types is None):
+        raise InputError(test_path, None, "train and test differ in having time or types", "give both the same columns")
+    targets = _test_targets(test, train, test_path, test_labels, split, seed)
+    _write(Split(train, targets, None), SUBMISSION, split, test_path, folder)
+    return [VALIDATION, SUBMISSION]
+
+
+def _validation(train: RawLog, path: Path, split: SplitSettings, seed: int, own_test: bool) -> Split:
+    """The validation split of the train log; without its last events where the submission hides those."""
+    log = without_last(train) if own_test else train
+    cut_ms = split.cut_ms
+    if log.ts is None and (split.validation == "official" or cut_ms is not None):
+        raise InputError(path, None, "this log has no time to split by", "set split.validation='last_share'")
+    if log.ts is not None and cut_ms is None:
+        cut_ms = split_moment(log, split.days)
+    if split.validation == "leave_one_out":
+        return leave_one_out(log, split.min_events)
+    if split.validation == "every_position":
+        return every_position(log, cut_ms, split.share, split.min_events)
+    if split.validation == "last_share" or cut_ms is None:
+        return last_share(log, split.share, seed, split.min_events, split.cuts)
+    return official(log, cut_ms, seed, split.min_events, split.cuts)
+
+
+def _test_targets(
+    test: RawLog, train: RawLog, path: Path, labels_path: Path | None, split: SplitSettings, seed: int
+) -> Targets:
+    if test.group_ids is not None and split.test != "leave_one_out":
+        problem = "prefix/label pairs hold their labels as last events"
+        raise InputError(path, None, problem, "set split.test='leave_one_out'")
+    if split.test == "leave_one_out":
+        return cut_last(test)
+    if split.test == "every_position":
+        return cut_everywhere(drop_unseen(test, train, split.min_events))
+    if split.test == "official":
+        return cut_randomly(drop_unseen(test, train, split.min_events), seed, None, test.items.falsy_row)
+    labels = None
+    if labels_path is not None:
+        frame = read_labels(labels_path)
+        labels = align_labels(frame, test.session_ids, test.items, _target_names(test), labels_path)
+    return uncut(test, labels)
+
+
+def _write(split: Split, name: str, settings: SplitSettings, path: Path, folder: Path) -> None:
+    data = _pass_data(split, name, settings, path)
+    data.save(folder / name)
+
+
+def _pass_data(split: Split, name: str, settings: SplitSettings, path: Path) -> PassData:
+    train, targets = split.train, split.targets
+    if len(train) == 0 or len(targets.visible) == 0:
+        which = "train" if len(train) == 0 else "target"
+        remedy = "change split.days or split.cut_ms, or give more sessions"
+        if settings.validation in ("last_share", "leave_one_out"):
+            remedy = "change split.share, or give more and longer sessions"
+        raise InputError(path, None, f"the pass {name} has no {which} sessions", remedy)
+    if settings.transductive and targets.several_rows:
+        problem = f"the pass {name} has several rows a session: fitting on one would show the labels of another"
+        raise InputError(path, None, problem, "set split.transductive=false")
+    if settings.transductive and split.overlap:
+        problem = f"the pass {name} trains on its target sessions already"
+        raise InputError(path, None, problem, "set split.transductive=false")
+    until = split.cut_ms
+    if until is None and train.ts is not None:
+        until = int(train.ts.max()) + 1
+    return PassData(
+        name=name,
+        log=_session_log(train, targets),
+        n_train=len(train),
+        labels=targets.labels,
+        target_ids=targets.visible.session_ids,
+        fit_until_ms=until,
+        transductive=settings.transductive,
+        several_rows=targets.several_rows,
+        targets=_target_names(train),
+    )
+
+
+def _target_names(log: RawLog) -> tuple[str, ...]:
+    return (TARGETS[CLICKS],) if log.types is None else TARGETS
+
+
+def _session_log(train: RawLog, targets: Targets) -> SessionLog:
+    """Both parts as one log in seconds; groups of targets are numbered behind the train sessions."""
+    visible = targets.visible
+    size, n_events = len(train) + len(visible), train.aids.size
+    ts: npt.NDArray[np.int32] | None = None
+    if train.ts is not None and visible.ts is not None:
+        ts = np.empty(n_events + visible.aids.size, np.int32)
+        np.floor_divide(train.ts, 1000, out=ts[:n_events], casting="unsafe")
+        np.floor_divide(visible.ts, 1000, out=ts[n_events:], casting="unsafe")
+    types = None
+    if train.types is not None and visible.types is not None:
+        types = np.concatenate([train.types, visible.types])
+    return SessionLog(
+        sessions=np.arange(size, dtype=np.int64),
+        groups=np.concatenate([np.arange(len(train)), targets.groups + len(train)]).astype(np.int64),
+        offsets=np.concatenate([train.offsets, visible.offsets[1:] + n_events]),
+        aids=np.concatenate([train.aids, visible.aids]),
+        ts=ts,
+        types=types,
+        n_items=len(train.items),
+    )
+
+
+def _sample(log: RawLog, sample: SampleSettings) -> RawLog:
+    """The sessions whose group hash falls into the share."""
+    if sample.sessions >= 1:
+        return log
+    bound = np.uint64(int(sample.sessions * 2.0**64))
+    return log.take(np.flatnonzero(hash_ids(log.groups, SAMPLE_STREAM) < bound))

@@ -1,0 +1,63 @@
+"""What a reader found, and what it does with a bad line."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from events.errors import InputError
+
+KEPT_REASONS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class ReadReport:
+    """Sessions and events read; lines skipped as bad, with the first reasons."""
+
+    sessions: int
+    events: int
+    skipped: int = 0
+    reasons: tuple[str, ...] = ()
+
+
+class BadLines:
+    """Bad lines of one file: the first raises, or all are counted.
+
+    >>> bad = BadLines(Path("x.csv"), skip=True)
+    >>> bad.add(3, "the item id is empty", "fill it in")
+    >>> bad.skipped, bad.reasons
+    (1, ['line 3: the item id is empty'])
+    """
+
+    def __init__(self, file: Path, skip: bool) -> None:
+        self.file = file
+        self.skip = skip
+        self.skipped = 0
+        self.reasons: list[str] = []
+
+    def add(self, line: int, problem: str, remedy: str, count: int = 1) -> None:
+        """Note a bad line (1-based), standing for ``count`` of its kind.
+
+        Raises
+        ------
+        InputError
+            Unless bad lines are skipped.
+        """
+        if not self.skip:
+            skip_remedy = f"{remedy}, or set events.on_bad_rows='skip'"
+            raise InputError(self.file, line, problem, skip_remedy)
+        self.skipped += count
+        if len(self.reasons) < KEPT_REASONS:
+            self.reasons.append(f"line {line}: {problem}")
+
+    def report(self, sessions: int, events: int) -> ReadReport:
+        """The report of the whole file.
+
+        Raises
+        ------
+        InputError
+            If nothing is left.
+        """
+        if sessions == 0:
+            problem = "no usable session" if self.skipped else "no events: the file is empty"
+            first = f" (the first bad one: {self.reasons[0]})" if self.reasons else ""
+            raise InputError(self.file, None, problem + first, "check the file and data.kind")
+        return ReadReport(sessions, events, self.skipped, tuple(self.reasons))

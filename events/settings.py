@@ -1,0 +1,94 @@
+"""Settings of the events floor: where the log is, how it is read, split and sampled."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Kind = Literal["shop", "otto", "table", "sequences", "prefix_labels", "ratings", "targets"]
+TargetName = Literal["clicks", "carts", "orders"]
+
+
+class Frozen(BaseModel):
+    """A frozen group of settings that knows all its keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ColumnSettings(Frozen):
+    """Names of a table's columns; without a header they are called ``column_1``, ``column_2``, ... in order."""
+
+    session: str = "session"
+    aid: str = "aid"
+    ts: str | None = None
+    """Time of the event; left out, the shop has no time and the order of the file is the order of events."""
+    type: str | None = None
+    """Type of the event; left out, every event is a click."""
+
+
+class DataSettings(Frozen):
+    """The log's files and how they are written."""
+
+    kind: Kind = "shop"
+    """``shop`` the synthetic shop; ``otto`` JSONL, one session a line; ``table`` CSV or Parquet, one event a line;
+    ``sequences`` items separated by spaces, one session a line; ``prefix_labels`` the same for train, lines
+    ``prefix<TAB>label`` for test; ``ratings`` user, item, rating, time; ``targets`` user, item, target."""
+    root: Path = Path("data")
+    """Folder of the files below, relative to the current folder."""
+    train: str | None = None
+    test: str | None = None
+    test_labels: str | None = None
+    """Official labels of the test sessions: JSONL, or Parquet ``session, type, aid``."""
+    columns: ColumnSettings = ColumnSettings()
+    """Only for kind ``table``; ``ratings`` and ``targets`` go by the order of the columns."""
+    separator: Annotated[str, Field(min_length=1, max_length=1)] = ","
+    header: bool = True
+    time_unit: Literal["s", "ms", "iso"] = "ms"
+    """Seconds (with a fraction or without), milliseconds, or text such as 2014-04-07T10:51:09.277Z."""
+    types: dict[str, TargetName] = {"clicks": "clicks", "carts": "carts", "orders": "orders"}
+    """The shop's names of event types and ours."""
+    text_ids: tuple[Literal["session", "aid"], ...] = ()
+    """Ids that are text: 007 and 7 are different items."""
+
+    @model_validator(mode="after")
+    def _train_is_named(self) -> "DataSettings":
+        if self.kind != "shop" and self.train is None:
+            raise ValueError(f"kind {self.kind!r} needs the name of its train file: set data.train")
+        return self
+
+
+class EventsSettings(Frozen):
+    """How strict the readers are."""
+
+    on_bad_rows: Literal["error", "skip"] = "error"
+    """Stop at the first bad line, or leave bad lines out and count them."""
+
+
+class SplitSettings(Frozen):
+    """How sessions are held out and cut."""
+
+    validation: Literal["official", "leave_one_out", "every_position", "last_share"] = "official"
+    """``official`` sessions of the last days, one random cut each; ``every_position`` the same sessions, one row a
+    prefix; ``leave_one_out`` every session without its last event; ``last_share`` the last sessions, one random cut."""
+    days: Annotated[float, Field(gt=0)] = 7
+    """Length of the held-out period; it ends with the last event of the log."""
+    cut_ms: Annotated[int, Field(ge=0)] | None = None
+    """Start of the held-out period in unix milliseconds, instead of ``days``."""
+    share: Annotated[float, Field(gt=0, lt=1)] = 0.12
+    """Share of the sessions held out where the shop has no time."""
+    cuts: Path | None = None
+    """Parquet file ``session, cut`` (number of visible events), instead of random cuts."""
+    test: Literal["as_is", "official", "every_position", "leave_one_out"] = "as_is"
+    """``as_is`` the test file holds truncated sessions; otherwise it holds whole sessions, to be cut in this way;
+    ``leave_one_out`` without a test file cuts the train sessions themselves."""
+    min_events: Annotated[int, Field(ge=2)] = 2
+    """Sessions with fewer events are neither trained on nor tested, after trimming and dropping unknown items."""
+    transductive: bool = False
+    """Whether the visible events of target sessions join the fit."""
+
+
+class SampleSettings(Frozen):
+    """A share of the log for quick trials."""
+
+    sessions: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Share of the sessions kept, by a hash of their group; the item index stays whole."""
