@@ -8,10 +8,14 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from events.compiled import kernel
 from events.lists import Lists
 
 ABSENT = -1
 """Rank of an item that a source did not propose."""
+
+MAX_RANK = 32_767
+"""Longest list a source may bring: ranks are int16."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +78,95 @@ class Arena:
 def build_pool(lists: Mapping[str, Lists], arena: Arena) -> Candidates:
     """The union of every source's lists for the same S sessions.
 
-    lists : column name to the lists of that source, all of S sessions; the order of the names is the order of the columns
+    lists : column name to the lists of that source, all of S sessions; their order is the order of the columns
 
     Returns candidates in the arena's buffers. Results do not depend on how sessions are cut into chunks.
+
+    Raises
+    ------
+    ValueError
+        If there is no list, or lists have different numbers of sessions, or one is longer than 32,767.
     """
-    raise ValueError("to be built")
+    names, columns = tuple(lists), list(lists.values())
+    if not columns or len({len(column) for column in columns}) != 1:
+        raise ValueError("the pool needs at least one source, all for the same sessions")
+    sessions, width = len(columns[0]), len(columns)
+    if max(int(column.lengths.max(initial=0)) for column in columns) > MAX_RANK:
+        raise ValueError(f"a list of the pool may hold {MAX_RANK} items at most")
+
+    list_offsets = arena.take("list_offsets", (width, sessions + 1), np.int64)
+    total = sum(column.aids.size for column in columns)
+    flat_scores = arena.take("list_scores", (total,), np.float32)
+    keys = arena.take("keys", (total,), np.int64)
+    starts = arena.take("starts", (sessions + 1,), np.int64)
+    first = 0
+    for c, column in enumerate(columns):
+        list_offsets[c] = column.offsets + first
+        flat_scores[first : first + column.aids.size] = column.scores
+        first += column.aids.size
+    np.sum([column.offsets for column in columns], axis=0, out=starts)
+    cursor = arena.take("cursor", (sessions,), np.int64)
+    cursor[:] = starts[:-1]
+    for c, column in enumerate(columns):
+        gather_keys(column.offsets, column.aids, c, cursor, keys)
+
+    offsets = arena.take("offsets", (sessions + 1,), np.int64)
+    rows = sort_keys(starts, keys, offsets)
+    pool = Candidates(
+        offsets=offsets,
+        aids=arena.take("aids", (rows,), np.int32),
+        names=names,
+        ranks=arena.take("ranks", (width, rows), np.int16),
+        scores=arena.take("scores", (width, rows), np.float32),
+    )
+    write_rows(starts, keys, list_offsets, flat_scores, pool.offsets, pool.aids, pool.ranks, pool.scores)
+    return pool
+
+
+@kernel
+def gather_keys(
+    offsets: npt.NDArray[np.int64], aids: npt.NDArray[np.int32], column: int,
+    cursor: npt.NDArray[np.int64], keys: npt.NDArray[np.int64],
+) -> None:  # fmt: skip
+    """Append one column's entries to each session's keys: item (31 bits) above column (16) above rank (16)."""
+    for s in range(offsets.size - 1):
+        for rank in range(offsets[s + 1] - offsets[s]):
+            keys[cursor[s]] = (np.int64(aids[offsets[s] + rank]) << 32) | (column << 16) | rank
+            cursor[s] += 1
+
+
+@kernel
+def sort_keys(starts: npt.NDArray[np.int64], keys: npt.NDArray[np.int64], offsets: npt.NDArray[np.int64]) -> int:
+    """Sort each session's keys; write the offsets of its rows, one a different item, and return their number."""
+    offsets[0] = 0
+    for s in range(starts.size - 1):
+        mine = keys[starts[s] : starts[s + 1]]
+        mine.sort()
+        rows = 0
+        for i in range(mine.size):
+            rows += i == 0 or mine[i] >> 32 != mine[i - 1] >> 32
+        offsets[s + 1] = offsets[s] + rows
+    return int(offsets[starts.size - 1])
+
+
+@kernel
+def write_rows(
+    starts: npt.NDArray[np.int64], keys: npt.NDArray[np.int64], list_offsets: npt.NDArray[np.int64],
+    list_scores: npt.NDArray[np.float32], offsets: npt.NDArray[np.int64], aids: npt.NDArray[np.int32],
+    ranks: npt.NDArray[np.int16], scores: npt.NDArray[np.float32],
+) -> None:  # fmt: skip
+    """Turn sorted keys into rows: items, and the rank and score in each column that proposed them."""
+    for c in range(ranks.shape[0]):
+        ranks[c, :] = ABSENT
+        scores[c, :] = np.nan
+    for s in range(starts.size - 1):
+        row = offsets[s] - 1
+        before = np.int64(-1)
+        for i in range(starts[s], starts[s + 1]):
+            aid, column, rank = keys[i] >> 32, (keys[i] >> 16) & 0xFFFF, keys[i] & 0xFFFF
+            if aid != before:
+                row += 1
+                aids[row] = aid
+                before = aid
+            ranks[column, row] = rank
+            scores[column, row] = list_scores[list_offsets[column, s] + rank]

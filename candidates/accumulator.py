@@ -1,0 +1,56 @@
+"""Sums by item in a small open-addressing hash table: it fits the first-level cache, whatever the number of items."""
+
+import numpy as np
+import numpy.typing as npt
+
+from events.compiled import inline, kernel
+
+EMPTY = -1
+
+
+@inline
+def capacity(entries: int) -> int:
+    """Slots (a power of two) for so many different items, at most half full."""
+    size = 16
+    while size < 2 * entries:
+        size *= 2
+    return size
+
+
+@inline
+def add(keys: npt.NDArray[np.int32], values: npt.NDArray[np.float64], slots: int, aid: int, value: float) -> bool:
+    """Add to the sum of an item among the first ``slots`` (a power of two); whether the item is new.
+
+    ``keys`` are ``EMPTY`` where a slot is free.
+    """
+    slot = (np.int64(aid) * 0x9E3779B1 >> 7) & (slots - 1)
+    while keys[slot] != EMPTY and keys[slot] != aid:
+        slot = (slot + 1) & (slots - 1)
+    if keys[slot] == aid:
+        values[slot] += value
+        return False
+    keys[slot] = aid
+    values[slot] = value
+    return True
+
+
+@inline
+def find(keys: npt.NDArray[np.int32], slots: int, aid: int) -> int:
+    """The slot of an item, or -1 if it has no sum."""
+    slot = (np.int64(aid) * 0x9E3779B1 >> 7) & (slots - 1)
+    while keys[slot] != EMPTY and keys[slot] != aid:
+        slot = (slot + 1) & (slots - 1)
+    return int(slot) if keys[slot] == aid else -1
+
+
+@kernel
+def recency_weights(n: int, first_power: float, last_power: float) -> npt.NDArray[np.float64]:
+    """float64[n] 2^p - 1 with p rising evenly from the first to the last; a single event has the first power.
+
+    The public rules use ``numpy.logspace(0.1, 1, n, base=2) - 1``.
+    """
+    out = np.empty(n, np.float64)
+    step = (last_power - first_power) / (n - 1) if n > 1 else 0.0
+    for i in range(n):
+        out[i] = 2.0 ** (first_power + i * step) - 1.0
+    return out

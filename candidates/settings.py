@@ -1,0 +1,124 @@
+"""Settings of the candidates floor: the co-visitation recipes and the sources that fill the pool."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from candidates.recipes import Recipe, TypeWeights
+from events.columns import DAY
+from events.settings import Frozen
+
+Depth = Annotated[int, Field(ge=1, le=10_000)]
+"""Items of a source that enter the pool."""
+
+HISTORY_WEIGHTS = TypeWeights(clicks=1, carts=6, orders=3)
+
+
+class HistorySettings(Frozen):
+    """The session's own items, by recency and type."""
+
+    kind: Literal["history"] = "history"
+    k: Depth = 40
+    type_weights: TypeWeights = HISTORY_WEIGHTS
+    first_power: float = 0.1
+    """The i-th of n events weighs 2^p - 1, with p rising evenly from ``first_power`` to ``last_power``."""
+    last_power: float = 1.0
+
+
+class PopularitySettings(Frozen):
+    """The most frequent items of the last days, one list a target."""
+
+    kind: Literal["popularity"] = "popularity"
+    k: Depth = 20
+    days: Annotated[float, Field(gt=0)] = 7
+    """Length of the window that ends with the last event; the whole log where the shop has no time."""
+
+
+class NeighboursSettings(Frozen):
+    """Co-visited items of the session's items, summed with recency and type weights."""
+
+    kind: Literal["neighbours"] = "neighbours"
+    k: Depth = 40
+    matrix: str
+    """Name of the recipe whose matrix is looked up."""
+    tail: Annotated[int, Field(ge=1)] = 30
+    """Last events of the session that are looked up."""
+    type_weights: TypeWeights = HISTORY_WEIGHTS
+    first_power: float = 0.1
+    """As in the source ``history``, over the tail."""
+    last_power: float = 1.0
+    neighbour_weight: Literal["share", "rank"] = "share"
+    """``share`` a neighbour's score divided by that of the item's first neighbour; ``rank`` 1 / (1 + its place)."""
+    exclude_seen: bool = False
+    """Whether items of the session itself are left out."""
+
+
+class RulesSettings(Frozen):
+    """A Python function on one session, run by pandarallel."""
+
+    kind: Literal["rules"] = "rules"
+    k: Depth = 20
+    function: Annotated[str, Field(pattern=r"^[\w.]+:\w+$")] = "candidates.default_rules:rule"
+    """``package.module:function``, called as ``rule(session, tables, target)``; see ``candidates.rules``."""
+    days: Annotated[float, Field(gt=0)] = 7
+    """Window of the tables ``popular_<target>``."""
+    workers: Annotated[int, Field(ge=1)] | None = None
+    """Processes; left out, as many as the threads of the run."""
+    parallel_from: Annotated[int, Field(ge=1)] = 20_000
+    """Fewer sessions are worked through in this process: starting workers takes about two seconds."""
+
+
+class ExternalSettings(Frozen):
+    """Candidates made elsewhere: a Parquet file ``session, aid, score`` and perhaps ``target``, with source ids."""
+
+    kind: Literal["external"] = "external"
+    k: Depth = 50
+    path: Path
+
+
+class CustomSettings(Frozen):
+    """A source of the user's own: a class called with (name, options) that obeys ``candidates.source.Source``."""
+
+    kind: Literal["custom"] = "custom"
+    k: Depth = 50
+    source: Annotated[str, Field(pattern=r"^[\w.]+:\w+$")]
+    """``package.module:Class``."""
+    options: dict[str, Any] = Field(default={})
+
+
+SourceSettings = Annotated[
+    HistorySettings | PopularitySettings | NeighboursSettings | RulesSettings | ExternalSettings | CustomSettings,
+    Field(discriminator="kind"),
+]
+
+DEFAULT_RECIPES = {
+    "clicks": Recipe(time_base=1, time_slope=3, top_k=20),
+    "carts_orders": Recipe(type_weights=HISTORY_WEIGHTS, top_k=15),
+    "buy2buy": Recipe(window_seconds=14 * DAY, types_x=("carts", "orders"), types_y=("carts", "orders"), top_k=15),
+}
+
+DEFAULT_SOURCES: dict[str, SourceSettings] = {
+    "history": HistorySettings(),
+    "popularity": PopularitySettings(),
+    "near_clicks": NeighboursSettings(matrix="clicks"),
+    "near_carts_orders": NeighboursSettings(matrix="carts_orders"),
+    "near_buy2buy": NeighboursSettings(matrix="buy2buy", k=20),
+}
+
+
+class CandidatesSettings(Frozen):
+    """What proposes candidates, and how many."""
+
+    recipes: dict[str, Recipe] = DEFAULT_RECIPES
+    sources: dict[str, SourceSettings] = DEFAULT_SOURCES
+    """Sources of the pool by name, in the order of its columns."""
+    rules: RulesSettings = RulesSettings()
+    """The handcrafted rules that the ranker is compared with."""
+
+    @model_validator(mode="after")
+    def _matrices_exist(self) -> "CandidatesSettings":
+        for name, source in self.sources.items():
+            if isinstance(source, NeighboursSettings) and source.matrix not in self.recipes:
+                raise ValueError(f"source {name!r} looks up the matrix {source.matrix!r}, which no recipe makes")
+        return self

@@ -1,0 +1,95 @@
+"""The co-visitation kernel against the public recipe in pandas."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from candidates.covisitation import fit_covisitation, usable_recipes
+from candidates.recipes import Recipe, TypeWeights
+from candidates.settings import DEFAULT_RECIPES
+from events.lists import Lists
+from events.log import SessionLog
+from tests.candidates.random_logs import logs
+from tests.candidates.slow_covisitation import Neighbours, slow_matrix
+
+type_sets = st.sampled_from([("clicks", "carts", "orders"), ("carts", "orders"), ("clicks",), ("orders",)])
+recipes = st.builds(
+    Recipe,
+    tail=st.integers(2, 13),
+    window_seconds=st.sampled_from([1, 4, 8, 1_000, None]),
+    types_x=type_sets,
+    types_y=type_sets,
+    type_weights=st.builds(
+        TypeWeights, clicks=st.sampled_from([0, 1, 0.3]), carts=st.sampled_from([6, 1.7]), orders=st.just(3)
+    ),
+    time_base=st.sampled_from([1, 0.1]),
+    time_slope=st.sampled_from([0, 3, 0.7]),
+    direction=st.sampled_from(["both", "forward"]),
+    dedup=st.sampled_from(["pair", "none"]),
+    top_k=st.integers(1, 6),
+)
+
+
+def rows(matrix: Lists) -> Neighbours:
+    return [list(zip(*(part.tolist() for part in matrix.row(x)), strict=True)) for x in range(len(matrix))]
+
+
+@settings(max_examples=120)
+@given(logs(has_time=None, has_types=None), recipes)
+def test_equals_the_public_recipe(log: SessionLog, recipe: Recipe) -> None:
+    if not recipe.needs <= log.has:
+        assert fit_covisitation(log, {"any": recipe}) == {}
+    else:
+        assert rows(fit_covisitation(log, {"any": recipe})["any"]) == slow_matrix(log, recipe)
+
+
+@given(logs(max_sessions=12), st.lists(recipes, min_size=2, max_size=4))
+@settings(max_examples=30)
+def test_recipes_fitted_together_equal_those_fitted_alone(log: SessionLog, several: list[Recipe]) -> None:
+    # The first two count the same pairs with other weights, so they share a pass.
+    several.append(several[0].model_copy(update={"time_base": 2.0, "top_k": 3}))
+    together = fit_covisitation(log, {str(i): recipe for i, recipe in enumerate(several)}, threads=2)
+    for i, recipe in enumerate(several):
+        assert rows(together[str(i)]) == slow_matrix(log, recipe)
+
+
+def test_threads_and_order_of_sessions_change_nothing(big_log: SessionLog) -> None:
+    one = fit_covisitation(big_log, DEFAULT_RECIPES, threads=1)
+    shuffled = big_log.take(np.random.default_rng(0).permutation(len(big_log)))
+    for other in (fit_covisitation(big_log, DEFAULT_RECIPES, threads=3), fit_covisitation(shuffled, DEFAULT_RECIPES)):
+        for name, matrix in one.items():
+            assert matrix.aids.size > 1_000
+            np.testing.assert_array_equal(matrix.offsets, other[name].offsets)
+            np.testing.assert_array_equal(matrix.aids, other[name].aids)
+            np.testing.assert_array_equal(matrix.scores, other[name].scores)
+
+
+def test_a_worked_example() -> None:
+    # The pair 80 s apart, (0 at 80, 1 at 160), is out: the window is open. So the latest x with a pair is for item 0
+    # that at 80, half-way through the log, with the cart at 30; for item 1 that at 30.
+    log = SessionLog.of([[0, 1, 0, 1]], [[0, 30, 80, 160]], [[0, 1, 0, 0]], n_items=2)
+    recipe = Recipe(window_seconds=80, type_weights=TypeWeights(carts=6), time_slope=3)
+    matrix = fit_covisitation(log, {"m": recipe})["m"]
+    assert rows(matrix) == [[(1, 6 * (1 + 3 * 80 / 160))], [(0, 1 + 3 * 30 / 160)]]
+
+
+def test_what_a_shop_lacks_is_left_out_and_said() -> None:
+    kept, left_out = usable_recipes(DEFAULT_RECIPES, frozenset({"time"}))
+    assert list(kept) == ["clicks", "carts_orders"]
+    assert left_out == {"buy2buy": "the shop has no types"}
+
+
+def test_sums_that_could_leave_64_bits_are_refused() -> None:
+    log = SessionLog.of([[0, 1]] * 9_000, n_items=2)
+    huge = Recipe(tail=10_000, window_seconds=None, dedup="none", time_base=1000, time_slope=1000)
+    assert fit_covisitation(log, {"m": huge})["m"].aids.size == 2
+    long = SessionLog.of([[0, 1] * 5_000] * 100, n_items=2)
+    with pytest.raises(ValueError, match="too large"):
+        fit_covisitation(long, {"m": huge.model_copy(update={"type_weights": TypeWeights(carts=1000)})})
+
+
+def test_times_too_far_apart_are_refused() -> None:
+    log = SessionLog.of([[0, 1]], [[-(2**30), 2**30]], n_items=2)
+    with pytest.raises(ValueError, match="spans"):
+        fit_covisitation(log, {"m": Recipe()})
