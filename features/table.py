@@ -1,0 +1,49 @@
+"""The table of all features, ``features/FEATURES.md``, generated: ``python -m features.table``."""
+
+from pathlib import Path
+
+from events.files import atomic_file
+from features.affinity import affinity_features
+from features.items import item_features
+from features.pairs import PAIR_FEATURES
+from features.registry import DTYPE, Feature
+from features.sessions import SESSION_FEATURES
+from features.settings import FeaturesSettings
+from features.sources import POOL_FEATURES, source_features
+
+PATH = Path(__file__).with_name("FEATURES.md")
+
+HEAD = f"""# Features
+
+Written by `python -m features.table`; do not edit. Every feature is a column of one {DTYPE} matrix, a row a candidate;
+NaN says that it has no value. A log without what a feature needs is ranked without that feature. `<source>` stands for
+each column of the pool, `<matrix>` for each co-visitation matrix. An item's *share* for another is the score in its
+neighbour list divided by the list's sum. Ages in the session are measured from its last event.
+"""
+
+
+def all_features(settings: FeaturesSettings) -> tuple[Feature, ...]:
+    """Every feature, in the order of the columns, with placeholders for sources and matrices."""
+    return (
+        *source_features(("<source>",), settings),
+        *POOL_FEATURES,
+        *item_features(settings),
+        *SESSION_FEATURES,
+        *PAIR_FEATURES,
+        *affinity_features("<matrix>"),
+    )
+
+
+def markdown() -> str:
+    """The table for the default settings, with every kind of source score."""
+    settings = FeaturesSettings(source_scores=("zscore", "share"))
+    lines = [HEAD, "| name | group | dtype | meaning | needs |", "|---|---|---|---|---|"]
+    for feature in all_features(settings):
+        needs = ", ".join(sorted(feature.needs)) or "-"
+        lines.append(f"| `{feature.name}` | {feature.group} | {DTYPE} | {feature.meaning} | {needs} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    with atomic_file(PATH) as beside:
+        beside.write_text(markdown(), encoding="utf-8")
