@@ -1,5 +1,6 @@
 """What the sources say of a candidate: place and score in each list, and how far they agree."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +9,8 @@ import numpy.typing as npt
 from candidates.pool import Candidates
 from events.compiled import kernel
 from events.log import SessionLog
-from features.arrays import F32, F64, I16, I32, I64
+from features.arrays import F32, I16, I32, I64
+from features.history import longest
 from features.registry import Feature
 from features.settings import FeaturesSettings
 
@@ -33,32 +35,33 @@ def fill_sources(
 ) -> None:
     """Ranks and scores of every column for the rows of sessions ``start:stop``."""
     width = 1 + int(zscore) + int(share)
-    for c in range(ranks.shape[0]):
-        column = at + c * width
-        for s in range(start, stop):
-            first, last = offsets[s], offsets[s + 1]
+    for s in range(start, stop):
+        first, last = offsets[s], offsets[s + 1]
+        for c in range(ranks.shape[0]):
+            column = at + c * width
             n = 0
-            total, squares = 0.0, 0.0
-            best = -np.inf
-            for row in range(first, last):
-                if ranks[c, row] >= 0:
-                    n += 1
-                    total += scores[c, row]
-                    best = max(best, np.float64(scores[c, row]))
-            mean = total / max(n, 1)
-            for row in range(first, last):
-                if ranks[c, row] >= 0:
-                    squares += (scores[c, row] - mean) ** 2
-            deviation = np.sqrt(squares / max(n, 1))
+            total, squares, best = 0.0, 0.0, 0.0
             for row in range(first, last):
                 here = ranks[c, row] >= 0
-                out[row, column] = np.float32(ranks[c, row]) if here else np.nan
+                score = np.float64(scores[c, row]) if here else 0.0
+                n += int(here)
+                total += score
+                best = max(best, score)
+            mean = total / max(n, 1)
+            for row in range(first, last):
+                squares += (scores[c, row] - mean) ** 2 if ranks[c, row] >= 0 else 0.0
+            deviation = math.sqrt(squares / max(n, 1))
+            # Equal scores differ from their mean by rounding alone.
+            unit = 1.0 / deviation if deviation > 1e-7 * abs(mean) else 0.0
+            of_best = 1.0 / best if best > 0.0 else np.nan
+            for row in range(first, last):
+                here = ranks[c, row] >= 0
+                out[row, column] = np.float32(ranks[c, row]) if here else np.float32(np.nan)
+                score = np.float64(scores[c, row]) if here else np.nan
                 if zscore:
-                    z = (scores[c, row] - mean) / deviation if deviation > 1e-12 * abs(mean) else 0.0
-                    out[row, column + 1] = np.float32(z) if here else np.nan
+                    out[row, column + 1] = np.float32((score - mean) * unit)
                 if share:
-                    of_best = np.float32(scores[c, row] / best) if best > 0 else np.nan
-                    out[row, column + width - 1] = of_best if here else np.nan
+                    out[row, column + width - 1] = np.float32(score * of_best)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,9 @@ class SourceBlock:
         fill_sources(c.offsets, c.ranks, c.scores, start, stop, self.zscore, self.share, out, at)
 
 
+ABSENT_LAST = 1 << 15
+"""A place behind any that an int16 rank can hold."""
+
 POOL_FEATURES = (
     Feature("pool_size", "pool", "candidates of the session"),
     Feature("pool_sources", "pool", "sources that propose the item"),
@@ -94,55 +100,59 @@ POOL_FEATURES = (
 
 
 @kernel
-def greater_share(values: F64, n: int, ordered: F64, out: F32, first: int, column: int) -> None:
-    """For each of ``values[:n]`` the share of them that are greater, into ``out[first:first + n, column]``."""
-    ordered[:n] = values[:n]
-    ordered[:n].sort()
+def greater_share(values: F32, keys: I64, out: F32, first: int, column: int) -> None:
+    """For each of the values (none negative) the share of them that are greater, into ``out[first + i, column]``."""
+    n = values.size
+    bits = values.view(np.int32)  # in the order of the values, as none is negative
     for i in range(n):
-        low, high = 0, n
-        while low < high:
-            middle = (low + high) // 2
-            if ordered[middle] <= values[i]:
-                low = middle + 1
-            else:
-                high = middle
-        out[first + i, column] = np.float32((n - low) / n)
+        keys[i] = (np.int64(bits[i]) << 32) | i
+    keys[:n].sort()
+    greater = 0
+    for k in range(n - 1, -1, -1):
+        if k < n - 1 and keys[k] >> 32 != keys[k + 1] >> 32:
+            greater = n - 1 - k
+        out[first + (keys[k] & 0xFFFFFFFF), column] = np.float32(greater / n)
 
 
 @kernel
 def fill_pool(
-    offsets: I64, aids: I32, ranks: I16, popularity: F32, start: int, stop: int, fusion: float, out: F32, at: int
+    offsets: I64,
+    aids: I32,
+    ranks: I16,
+    popularity: F32,
+    start: int,
+    stop: int,
+    fusion: float,
+    out: F32,
+    at: int,
 ) -> None:
-    """The features of ``POOL_FEATURES``; ``popularity`` float32[n_items] is any value that rises with it."""
-    most = 0
-    for s in range(start, stop):
-        most = max(most, offsets[s + 1] - offsets[s])
-    fused, popular, ordered = np.empty(most), np.empty(most), np.empty(most)
+    """The features of ``POOL_FEATURES``; ``popularity`` float32[n_items], none negative, rises with it."""
+    most = longest(offsets, start, stop)
+    fused, popular, keys = np.empty(most, np.float32), np.empty(most, np.float32), np.empty(most, np.int64)
     for s in range(start, stop):
         first, last = offsets[s], offsets[s + 1]
         n = last - first
-        for i in range(n):
-            row = first + i
-            count, best, total = 0, 32767, 0.0
+        for row in range(first, last):
+            count, best, total = 0, ABSENT_LAST, 0.0
             for c in range(ranks.shape[0]):
-                rank = ranks[c, row]
-                if rank >= 0:
-                    count += 1
-                    best = min(best, rank)
-                    total += 1.0 / (fusion + rank)
-            fused[i] = total
-            popular[i] = popularity[aids[row]] if 0 <= aids[row] < popularity.size else -np.inf
+                here = ranks[c, row] >= 0
+                rank = int(ranks[c, row]) if here else ABSENT_LAST
+                count += int(here)
+                best = min(best, rank)
+                total += 1.0 / (fusion + rank) if here else 0.0
+            fused[row - first] = np.float32(total)
+            popular[row - first] = popularity[aids[row]] if 0 <= aids[row] < popularity.size else np.float32(0.0)
             out[row, at] = n
             out[row, at + 1] = count
-            out[row, at + 2] = best if count > 0 else np.nan
+            out[row, at + 2] = np.float32(best) if count > 0 else np.float32(np.nan)
             out[row, at + 3] = np.float32(total)
-        greater_share(fused, n, ordered, out, first, at + 4)
-        greater_share(popular, n, ordered, out, first, at + 5)
+        greater_share(fused[:n], keys, out, first, at + 4)
+        greater_share(popular[:n], keys, out, first, at + 5)
 
 
 @dataclass(frozen=True, slots=True)
 class PoolBlock:
-    """The candidate among the session's other candidates; ``popularity`` float32[n_items] rises with it."""
+    """The candidate among the session's others; ``popularity`` float32[n_items], none negative, rises with it."""
 
     features: tuple[Feature, ...]
     popularity: npt.NDArray[np.float32]
