@@ -1,0 +1,168 @@
+"""From sessions to top-20 lists: sources, pool, features, prediction and choice, chunk by chunk in one arena.
+
+The same function serves the folds, a submission and a single recommendation.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+from tqdm import tqdm
+
+from candidates.pool import Arena, Candidates
+from events.errors import InputError
+from events.lists import Lists
+from events.log import SessionLog
+from rankers.models import INDEX, Fit, Rankers
+from rankers.predict import predict
+from rankers.topk import reciprocal_rank_scores, top_lists
+
+
+class PoolBuilder(Protocol):
+    """Proposes candidates for sessions."""
+
+    def pool(self, log: SessionLog, arena: Arena) -> Candidates:
+        """Candidates of the S sessions, in the arena's buffers."""
+        ...
+
+
+class FeatureBuilder(Protocol):
+    """Describes candidates."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the F features."""
+        ...
+
+    def build(self, log: SessionLog, candidates: Candidates, arena: Arena) -> npt.NDArray[np.float32]:
+        """float32[R, F] C-contiguous, in the arena's buffers."""
+        ...
+
+
+OnPool = Callable[[int, SessionLog, Candidates], None]
+"""Called with the row of a chunk's first session, the chunk and its candidates, which are valid during the call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scorer:
+    """Everything that turns sessions into lists; the arena is reused, so that one thread at a time may score.
+
+    Raises
+    ------
+    InputError
+        If the features are not those that the rankers were trained on.
+    """
+
+    sources: PoolBuilder
+    features: FeatureBuilder
+    rankers: Rankers
+    arena: Arena = field(default_factory=Arena)
+    top: int = 20
+    num_threads: int = 0
+
+    def __post_init__(self) -> None:
+        if tuple(self.features.names) != self.rankers.features:
+            differ = sorted(set(self.features.names) ^ set(self.rankers.features))
+            raise InputError(
+                INDEX, None, f"trained on other features ({', '.join(differ) or 'another order'})", "train again"
+            )
+
+
+def score_sessions(
+    log: SessionLog, scorer: Scorer, folds: npt.NDArray[np.int64] | None = None, on_pool: OnPool | None = None
+) -> dict[str, Lists]:
+    """The top lists of S sessions for every target.
+
+    folds : int64[S] the fold of each session (``folds.fold_of``): it is scored by the model that was not trained on
+            that fold. ``None``: by the models for sessions that no model knows (one refit, or the mean of the folds).
+
+    A target or fold without a model is ranked by the reciprocal ranks of the sources.
+
+    Raises
+    ------
+    ValueError
+        If a session's fold is ``TRAINED_ON``: every model has seen it.
+    """
+    if folds is not None and (folds < 0).any():
+        raise ValueError("a session that every model was trained on cannot be scored out of fold")
+    candidates = scorer.sources.pool(log, scorer.arena)
+    if on_pool is not None:
+        on_pool(0, log, candidates)
+    features = scorer.features.build(log, candidates, scorer.arena)
+    lists = {}
+    scores = {
+        target: scorer.arena.take(f"ranker_{target}", (len(candidates),), np.float32)
+        for target in scorer.rankers.targets
+    }
+    if folds is None:
+        for target, out in scores.items():
+            fits = scorer.rankers.for_others(target)
+            out[:] = _mean(scorer, fits, features) if fits else reciprocal_rank_scores(candidates, target)
+    else:
+        _score_out_of_fold(scorer, candidates, features, folds, scores)
+    for target, out in scores.items():
+        lists[target] = top_lists(candidates, out, scorer.top)
+    return lists
+
+
+def _score_out_of_fold(
+    scorer: Scorer,
+    candidates: Candidates,
+    features: npt.NDArray[np.float32],
+    folds: npt.NDArray[np.int64],
+    scores: dict[str, npt.NDArray[np.float32]],
+) -> None:
+    row_folds = np.repeat(folds, np.diff(candidates.offsets))
+    for fold in np.unique(folds).tolist():
+        rows = np.flatnonzero(row_folds == fold)
+        part = scorer.arena.take("ranker_fold", (rows.size, features.shape[1]), np.float32)
+        np.take(features, rows, axis=0, out=part, mode="clip")  # "clip" writes to out directly; "raise" buffers
+        for target, out in scores.items():
+            fits = scorer.rankers.of_fold(target, fold)
+            out[rows] = _mean(scorer, fits, part) if fits else reciprocal_rank_scores(candidates, target)[rows]
+
+
+def _mean(scorer: Scorer, fits: list[Fit], features: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """Mean of the models' raw scores, added in the order of the fits."""
+    total = np.zeros(features.shape[0], np.float64)
+    for fit in fits:
+        total += predict(scorer.rankers.booster(fit), features, scorer.num_threads)
+    return total / len(fits)
+
+
+def chunks(n_sessions: int, chunk_sessions: int, desc: str, progress: bool | None = None) -> Iterator[tuple[int, int]]:
+    """First and last + 1 of each chunk of sessions, under a progress bar that counts sessions.
+
+    progress : ``None`` shows the bar on a terminal only
+    """
+    disable = None if progress is None else not progress
+    with tqdm(total=n_sessions, desc=desc, unit="session", unit_scale=True, disable=disable) as bar:
+        for start in range(0, n_sessions, chunk_sessions):
+            stop = min(start + chunk_sessions, n_sessions)
+            yield start, stop
+            bar.update(stop - start)
+
+
+def score_log(
+    log: SessionLog,
+    scorer: Scorer,
+    folds: npt.NDArray[np.int64] | None = None,
+    chunk_sessions: int = 8_192,
+    progress: bool | None = None,
+    on_pool: OnPool | None = None,
+    desc: str = "scoring",
+) -> dict[str, Lists]:
+    """:func:`score_sessions` for a whole log; the result does not depend on ``chunk_sessions``."""
+    parts: dict[str, list[Lists]] = {target: [] for target in scorer.rankers.targets}
+    for start, stop in chunks(len(log), chunk_sessions, desc, progress):
+        chunk_folds = None if folds is None else folds[start:stop]
+        shifted = None if on_pool is None else _shifted(on_pool, start)
+        for target, lists in score_sessions(log.slice(start, stop), scorer, chunk_folds, shifted).items():
+            parts[target].append(lists)
+    return {target: Lists.concat(lists) for target, lists in parts.items()}
+
+
+def _shifted(on_pool: OnPool, start: int) -> OnPool:
+    return lambda first, log, candidates: on_pool(start + first, log, candidates)

@@ -1,0 +1,81 @@
+"""Settings of the rankers."""
+
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from events.columns import TARGETS
+
+Share = float
+
+
+class LambdaRankSettings(BaseModel):
+    """LightGBM's LambdaRank, the same for every target; LightGBM's own names."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    learning_rate: float = Field(0.1, gt=0, le=1)
+    num_leaves: int = Field(31, ge=2)
+    min_data_in_leaf: int = Field(50, ge=1)
+    max_bin: int = Field(127, ge=2, le=255)
+    lambda_l2: float = Field(1.0, ge=0)
+    feature_fraction: float = Field(0.6, gt=0, le=1)
+    bagging_fraction: float = Field(0.8, gt=0, le=1)
+    """Share of the sessions that each tree sees (whole sessions)."""
+    lambdarank_truncation_level: int = Field(30, ge=1)
+    """A little over the list's length."""
+    max_trees: int = Field(300, ge=1)
+    early_stopping_rounds: int = Field(20, ge=1)
+    eval_at: int = Field(20, ge=1)
+    """Early stopping watches the NDCG at this place."""
+
+
+class RankersSettings(BaseModel):
+    """Folds, samples and models of the rankers."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    seed: int = Field(0, ge=0, lt=2**31)
+    folds: int = Field(5, ge=1, le=50)
+    """Folds by group; 1 makes one split into a part to train on and a part to report."""
+    holdout_share: Share = Field(0.2, gt=0, lt=1)
+    """Share of the groups that is reported where ``folds`` is 1."""
+    inner_share: Share = Field(0.12, gt=0, lt=1)
+    """Share of the training groups that early stopping watches; they are never trained on by a fold's model."""
+    inner_sessions: int = Field(4_000, ge=1)
+    """At most about this many of them (they keep every candidate, and are scored after every tree)."""
+    min_sessions: int = Field(30, ge=2)
+    """A target with fewer training sessions than this that hold a positive gets no model."""
+    max_sessions: int | None = Field(None, ge=1)
+    """Training sessions to sample, over all folds; ``None`` sizes the sample from the machine's memory, so that set a
+    number where results must not depend on the machine."""
+    negatives: dict[str, Share] = {"clicks": 0.25, "carts": 0.6, "orders": 0.8}
+    """Share of the candidates that are no positives which a model is trained on."""
+    submission: Literal["mean_of_folds", "refit"] = "refit"
+    """What scores sessions outside the folds: the mean of the fold models, or one model trained on every session with
+    the folds' median number of trees."""
+    top: int = Field(20, ge=1)
+    """Length of the ranked lists."""
+    chunk_sessions: int = Field(8_192, ge=1)
+    """Sessions whose candidates and features are in memory at once; no result depends on it."""
+    num_threads: int = Field(0, ge=0)
+    """Threads of LightGBM, 0 for every core; no result depends on it."""
+    lambdarank: LambdaRankSettings = LambdaRankSettings()
+
+    @model_validator(mode="after")
+    def _check_negatives(self) -> Self:
+        for target, share in self.negatives.items():
+            if target not in TARGETS:
+                raise ValueError(f"negatives: unknown target {target!r}, use {', '.join(TARGETS)}")
+            if not 0 < share <= 1:
+                raise ValueError(f"negatives.{target} must be over 0 and at most 1")
+        return self
+
+    def negative_share(self, target: str) -> float:
+        """Share of a target's negatives to train on; all where the settings do not name the target."""
+        return self.negatives.get(target, 1.0)
+
+    def fit_settings(self) -> dict[str, Any]:
+        """What a fitted model depends on, besides its data."""
+        outside = {"submission", "top", "chunk_sessions", "num_threads", "max_sessions"}
+        return self.model_dump(mode="json", exclude=outside)

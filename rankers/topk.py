@@ -1,0 +1,56 @@
+"""The best candidates of each session."""
+
+import numpy as np
+import numpy.typing as npt
+
+from candidates.pool import ABSENT, Candidates
+from events.columns import TARGETS
+from events.compiled import kernel
+from events.lists import Lists, insert_best
+
+
+@kernel
+def _top(
+    offsets: npt.NDArray[np.int64],
+    aids: npt.NDArray[np.int32],
+    scores: npt.NDArray[np.float32],
+    out_offsets: npt.NDArray[np.int64],
+    out_aids: npt.NDArray[np.int32],
+    out_scores: npt.NDArray[np.float64],
+) -> None:
+    for s in range(offsets.size - 1):
+        first, last = out_offsets[s], out_offsets[s + 1]
+        best_aids, best_scores = out_aids[first:last], out_scores[first:last]
+        size = 0
+        for row in range(offsets[s], offsets[s + 1]):
+            size = insert_best(best_aids, best_scores, size, last - first, aids[row], scores[row])
+
+
+def top_lists(candidates: Candidates, scores: npt.NDArray[np.float32], k: int) -> Lists:
+    """The ``k`` best candidates of each session by float32[R] finite scores; ties by ascending item."""
+    lengths = np.minimum(np.diff(candidates.offsets), k)
+    offsets = np.zeros(lengths.size + 1, np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    aids, best = np.empty(offsets[-1], np.int32), np.empty(offsets[-1], np.float64)
+    _top(candidates.offsets, candidates.aids, scores, offsets, aids, best)
+    return Lists(offsets, aids, best.astype(np.float32))
+
+
+@kernel
+def _add_reciprocal_ranks(ranks: npt.NDArray[np.int16], out: npt.NDArray[np.float32]) -> None:
+    for row in range(out.size):
+        if ranks[row] != ABSENT:
+            out[row] += np.float32(1.0) / np.float32(ranks[row] + 1)
+
+
+def reciprocal_rank_scores(candidates: Candidates, target: str) -> npt.NDArray[np.float32]:
+    """float32[R] sum over the sources of 1 / place: what ranks a target that has no model.
+
+    Columns made for another target (``<source>_<other target>``) are left out.
+    """
+    scores = np.zeros(len(candidates), np.float32)
+    others = tuple(f"_{other}" for other in TARGETS if other != target)
+    for c, name in enumerate(candidates.names):
+        if not name.endswith(others):
+            _add_reciprocal_ranks(candidates.ranks[c], scores)
+    return scores
