@@ -83,6 +83,11 @@ class Stage:
     publish: tuple[str, ...] = ()
 
 
+def work_folder(folder: Path) -> Path:
+    """Where a long stage keeps finished parts, so that a killed one goes on from there; removed when it is whole."""
+    return folder.with_name(folder.name + ".work")
+
+
 def digest_of(value: Any) -> str:
     """Digest (16 hex digits) of a JSON-like value."""
     text = json.dumps(value, sort_keys=True, default=str)
@@ -184,6 +189,7 @@ def run_stage(stage: Stage, run: Run, pass_name: str, say: Callable[[str], None]
                 **figures,
             }
             (beside / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+        shutil.rmtree(work_folder(folder), ignore_errors=True)
         say(f"{title}: {meter.wall_s:.1f} s wall, {meter.cpu_s:.1f} s CPU, {meter.peak_gib:.2f} GiB")
     _publish(stage, run, pass_name, folder)
     found = read_manifest(folder)

@@ -1,5 +1,6 @@
 """The settings of a run: one frozen root, made of a TOML file and of ``--set key=value``."""
 
+import os
 import re
 import tomllib
 from pathlib import Path
@@ -23,10 +24,9 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    seed: int = Field(42, ge=0, lt=2**63, description="seed of the split, the samples, the folds and the models")
+    seed: int = Field(42, ge=0, lt=2**63, description="seed of the cuts; the shop and the rankers have their own")
     threads: int = Field(0, ge=0, le=1024, description="threads of kernels and LightGBM; 0: all cores")
     runs: Path = Field(Path("runs"), description="folder that holds one folder a run")
-    chunk_sessions: int = Field(20_000, ge=1, description="sessions that are scored at a time; changes no result")
     data: DataSettings = DataSettings()
     shop: ShopSettings = ShopSettings()
     events: EventsSettings = EventsSettings()
@@ -36,6 +36,11 @@ class Settings(BaseModel):
     features: FeaturesSettings = FeaturesSettings()
     rankers: RankersSettings = RankersSettings()
     submissions: SubmissionSettings = SubmissionSettings()
+
+    @property
+    def n_threads(self) -> int:
+        """Number of threads, with 0 resolved to the cores that this process may use."""
+        return self.threads or len(os.sched_getaffinity(0))
 
 
 def _line_of(text: str, location: tuple[str | int, ...]) -> int | None:

@@ -1,0 +1,65 @@
+"""Opening what earlier stages wrote: passes, indices, matrices, sources, features."""
+
+from candidates.source_set import SourceSet
+from events.index import IdIndex
+from events.lists import Lists
+from events.passes import PassData
+from features.assemble import FeatureBuilder
+from features.items import ItemTable
+from rankers.models import Rankers
+from rankers.scoring import Scorer
+from scripts.pipeline import Run
+
+
+def say_left_out(what: str, left_out: dict[str, str]) -> None:
+    """Print what a shop has to do without, and why."""
+    for name, reason in left_out.items():
+        print(f"  without {what} {name}: {reason}")
+
+
+def open_pass(run: Run, pass_name: str) -> PassData:
+    """What ``prepare`` stored for a pass."""
+    return PassData.load(run.need("", "prepare") / pass_name)
+
+
+def open_items(run: Run) -> IdIndex:
+    """The item index of a run."""
+    return IdIndex.load(run.need("", "prepare") / "items.parquet")
+
+
+def open_matrices(run: Run, pass_name: str) -> dict[str, Lists]:
+    """The co-visitation matrices of a pass, memory-mapped, in the order of the settings."""
+    folder = run.need(pass_name, "covisit")
+    names = [name for name in run.settings.candidates.recipes if (folder / name).is_dir()]
+    return {name: Lists.load(folder / name) for name in names}
+
+
+def new_sources(run: Run, data: PassData) -> SourceSet:
+    """The sources that this shop can serve, not yet fitted."""
+    # Files with candidates from elsewhere name the target sessions by the source's ids.
+    sessions = None if data.several_rows else IdIndex(data.target_ids)
+    return SourceSet.of(
+        run.settings.candidates, data.fit.has, run.settings.n_threads, items=open_items(run), sessions=sessions
+    )
+
+
+def open_sources(run: Run, data: PassData) -> SourceSet:
+    """The fitted sources of a pass."""
+    folder = run.need(data.name, "candidates")
+    return new_sources(run, data).load(folder, open_matrices(run, data.name))
+
+
+def open_builder(run: Run, data: PassData, sources: SourceSet, items: ItemTable | None = None) -> FeatureBuilder:
+    """The feature builder of a pass, with its fitted tables (or the item table given)."""
+    table = ItemTable.load(run.need(data.name, "features") / "items") if items is None else items
+    columns = tuple(sources.columns)
+    matrices = open_matrices(run, data.name)
+    return FeatureBuilder(run.settings.features, data.fit.has, columns, table, matrices, run.settings.n_threads)
+
+
+def open_scorer(run: Run, data: PassData, rankers: Rankers) -> Scorer:
+    """What turns sessions of a pass into ranked lists: its sources, its features, and these rankers."""
+    sources = open_sources(run, data)
+    settings = run.settings
+    builder = open_builder(run, data, sources)
+    return Scorer(sources, builder, rankers, top=settings.submissions.k, num_threads=settings.n_threads)

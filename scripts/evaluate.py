@@ -1,0 +1,81 @@
+"""Stage ``evaluate``: the ladder, the recall of the candidates, and the features that drift between the passes."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from events.files import need_array, read_json, write_json
+from events.lists import Lists
+from features.drift import Summary, drift
+from scripts.artifacts import open_pass
+from scripts.cli import stage_main
+from scripts.ladder import evaluate
+from scripts.pipeline import Run, Stage
+from scripts.settings import Settings
+from submissions.report import report
+
+SHOWN_DRIFT = 5
+"""Features that are printed."""
+
+
+def _settings(settings: Settings) -> Any:
+    return settings.model_dump(mode="json", include={"candidates", "features", "rankers", "submissions"})
+
+
+def _inputs(run: Run, pass_name: str) -> list[Path]:
+    stages = ("covisit", "candidates", "rank")
+    other = run.stage_folder("submission", "features") / "drift"
+    return [run.prepared / pass_name, *(run.need(pass_name, stage) for stage in stages), other]
+
+
+def _drift(run: Run) -> list[tuple[str, float]]:
+    folders = [run.stage_folder(name, "features") / "drift" for name in ("validation", "submission")]
+    if not all(folder.is_dir() for folder in folders):
+        return []
+    return drift(*(Summary.load(folder) for folder in folders))
+
+
+def _work(run: Run, pass_name: str, folder: Path) -> dict[str, Any]:
+    data = open_pass(run, pass_name)
+    rank = run.need(pass_name, "rank")
+    lists = rank / "lists"
+    ranked = {target: Lists.load(lists / target) for target in data.targets if (lists / target).is_dir()}
+    scores = evaluate(run, data, ranked, need_array(rank, "reported"))
+    scores["drift"] = dict(_drift(run))
+    write_json(folder / "scores.json", scores)
+    return {"rows": len(data.target_log)}
+
+
+def show(run: Run, pass_name: str) -> None:
+    """Print the scores of a pass, where there are any."""
+    path = run.folder / pass_name / "scores.json"
+    if not path.exists():
+        return
+    scores = read_json(path)
+    print(f"\n{pass_name}: {scores['sessions']:,} sessions\n")
+    print(report(scores, run.settings.submissions.k))
+    if scores.get("drift"):
+        most = list(scores["drift"].items())[:SHOWN_DRIFT]
+        print("\nfeatures that drift most between the passes (Kolmogorov-Smirnov distance): ")
+        print(", ".join(f"{name} {value:.3f}" for name, value in most))
+    print()
+
+
+STAGE = Stage(
+    "evaluate",
+    ("validation",),
+    _settings,
+    _inputs,
+    _work,
+    floors=("events", "candidates", "features", "rankers", "submissions"),
+    publish=("scores.json",),
+)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Command line of the stage."""
+    return stage_main(STAGE, "Print the ladder and the candidate recall.", argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,119 @@
+"""Stage ``features``: fit the item table of a pass; write the training matrix, or a sample of rows for the drift.
+
+In ``validation`` the matrix holds the sampled sessions with all their candidates, features and labels. In
+``submission`` there is nothing to train on; a sample of its rows tells how far the features drift between the passes.
+"""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import psutil
+from tqdm import tqdm
+
+from candidates.pool import Arena, Candidates
+from candidates.source_set import SourceSet
+from events.labels import take_labels
+from events.passes import PassData
+from features.assemble import FeatureBuilder
+from features.drift import Summary, summary
+from features.items import fit_items
+from rankers.folds import sample_sessions
+from rankers.matrix import MatrixWriter
+from scripts.artifacts import open_builder, open_pass, open_sources, say_left_out
+from scripts.cli import stage_main
+from scripts.pipeline import PASSES, Run, Stage
+from scripts.settings import Settings
+
+DRIFT_SESSIONS = 4_000
+"""Sessions of a pass without training whose candidates are looked at for the drift."""
+
+MEMORY_SHARE = 0.2
+TYPICAL_POOL = 100
+"""Candidates a session, about."""
+
+Rows = npt.NDArray[np.int64]
+Built = tuple[Rows, Candidates, npt.NDArray[np.float32]]
+
+
+def sessions_that_fit(n_features: int) -> int:
+    """Training sessions whose features take ``MEMORY_SHARE`` of the machine's memory."""
+    return int(MEMORY_SHARE * psutil.virtual_memory().total / (4 * n_features * TYPICAL_POOL))
+
+
+def _settings(settings: Settings) -> Any:
+    kept = {"candidates": True, "features": True, "rankers": {"max_sessions", "seed"}}
+    return settings.model_dump(mode="json", include=kept)
+
+
+def _inputs(run: Run, pass_name: str) -> list[Path]:
+    return [run.prepared / pass_name, run.need(pass_name, "covisit"), run.need(pass_name, "candidates")]
+
+
+def _built(data: PassData, rows: Rows, sources: SourceSet, builder: FeatureBuilder, chunk: int) -> Iterator[Built]:
+    """Target sessions ``rows`` in chunks: their places, their candidates and the features, in one reused arena."""
+    arena = Arena()
+    log = data.target_log
+    with tqdm(total=rows.size, desc="features", unit="session", disable=None) as bar:
+        for start in range(0, rows.size, chunk):
+            part = rows[start : start + chunk]
+            sessions = log.take(part)
+            candidates = sources.pool(sessions, arena)
+            yield part, candidates, builder.build(sessions, candidates, arena)
+            bar.update(part.size)
+
+
+def _work(run: Run, pass_name: str, folder: Path) -> dict[str, Any]:
+    data = open_pass(run, pass_name)
+    settings = run.settings
+    sources = open_sources(run, data)
+    items = fit_items(data.fit, settings.features, settings.n_threads)
+    (folder / "items").mkdir()
+    items.save(folder / "items")
+    builder = open_builder(run, data, sources, items)
+    say_left_out("feature", {feature.name: feature.reason for feature in builder.left_out})
+    log = data.target_log
+    labelled = pass_name == "validation" and data.labels is not None
+    limit = DRIFT_SESSIONS
+    if labelled:
+        limit = settings.rankers.max_sessions or sessions_that_fit(len(builder.names))
+    rows = sample_sessions(log.groups, limit, settings.rankers.seed)
+    sample: Summary | None = None
+    n_rows = 0
+
+    def watch(part: Rows, candidates: Candidates, matrix: npt.NDArray[np.float32]) -> None:
+        nonlocal sample, n_rows
+        n_rows += len(candidates)
+        found = summary(matrix, builder.names, log.take(part), candidates)
+        sample = found if sample is None else sample.merge(found)
+
+    chunks = _built(data, rows, sources, builder, settings.rankers.chunk_sessions)
+    if labelled:
+        assert data.labels is not None
+        with MatrixWriter(folder / "matrix.parquet", builder.names, data.targets) as writer:
+            for part, candidates, matrix in chunks:
+                labels = take_labels(data.labels, part)
+                writer.add(log.sessions[part], log.groups[part], candidates, matrix, labels)
+                watch(part, candidates, matrix)
+    else:
+        for part, candidates, matrix in chunks:
+            watch(part, candidates, matrix)
+    if sample is not None:
+        (folder / "drift").mkdir()
+        sample.save(folder / "drift")
+    return {"rows": n_rows, "sessions": int(rows.size), "features": len(builder.names)}
+
+
+STAGE = Stage("features", PASSES, _settings, _inputs, _work, floors=("events", "candidates", "features", "rankers"))
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Command line of the stage."""
+    return stage_main(STAGE, "Fit the item features and write the training matrix.", argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,102 @@
+"""The ladder: popularity, history, rules and ranker on the same sessions, and the recall of what they choose from."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from tqdm import tqdm
+
+from candidates.building import Shared, build_source
+from candidates.pool import Arena, build_pool
+from candidates.settings import HistorySettings, PopularitySettings, SourceSettings
+from candidates.source_set import SourceSet, recommend
+from events.labels import Labels, take_labels
+from events.lists import Lists
+from events.log import SessionLog
+from events.passes import PassData
+from scripts.artifacts import open_matrices, open_sources
+from scripts.pipeline import Run
+from submissions.bootstrap import bootstrap_total
+from submissions.candidate_recall import CandidateRecall
+from submissions.metrics import Scores, hits_by_target
+from submissions.report import evaluation
+from submissions.slices import length_buckets, slice_scores
+
+POOL = "pool"
+
+Rows = npt.NDArray[np.int64]
+
+
+def _of_source(name: str, lists: Mapping[str, Lists], targets: tuple[str, ...]) -> Lists | dict[str, Lists]:
+    """What a source proposes: one list for all targets, or one a target."""
+    if name in lists:
+        return lists[name]
+    return {target: lists[f"{name}_{target}"] for target in targets if f"{name}_{target}" in lists}
+
+
+def _labels(labels: Labels, start: int, stop: int) -> Labels:
+    return {target: label_set.slice(start, stop) for target, label_set in labels.items()}
+
+
+def candidate_recall(sources: SourceSet, log: SessionLog, labels: Labels, targets: tuple[str, ...], chunk: int) -> Any:
+    """Recall at 20, 50, 100 and 200 of each source, and of all candidates pooled, as JSON."""
+    recall = CandidateRecall()
+    arena = Arena()
+    with tqdm(total=len(log), desc="candidate recall", unit="session", disable=None) as bar:
+        for start in range(0, len(log), chunk):
+            stop = min(start + chunk, len(log))
+            lists = sources.lists(log.slice(start, stop))
+            part = _labels(labels, start, stop)
+            for name in sources.sources:
+                recall.add(name, _of_source(name, lists, targets), part)
+            pool = build_pool(lists, arena)
+            recall.add_pool(POOL, pool.offsets, pool.aids, part)
+            bar.update(stop - start)
+    return recall.result()
+
+
+def _rungs(run: Run, data: PassData, log: SessionLog, targets: tuple[str, ...]) -> dict[str, dict[str, Lists]]:
+    """The rungs below the ranker, each with its own list a target."""
+    settings, k = run.settings.candidates, run.settings.submissions.k
+    shared = Shared(open_matrices(run, data.name), threads=run.settings.n_threads)
+    chosen: dict[str, SourceSettings] = {
+        "popularity": PopularitySettings(),
+        "history": HistorySettings(),
+        "rules": settings.rules,
+    }
+    chosen |= {one.kind: one for one in settings.sources.values() if one.kind in ("popularity", "history")}
+    rungs: dict[str, dict[str, Lists]] = {}
+    for rung, one in chosen.items():
+        source = build_source(rung, one, shared).fit(data.fit)
+        lists = {own: recommend(source, log, k, own, shared.threads) for own in source.targets or (None,)}
+        rungs[rung] = {target: lists[target if target in lists else None] for target in targets}
+    return rungs
+
+
+def evaluate(run: Run, data: PassData, ranked: Mapping[str, Lists], rows: Rows | None = None) -> dict[str, Any]:
+    """All scores of a pass, as they go into ``scores.json``.
+
+    ranked : target to the rankers' lists of the target sessions ``rows`` (int64, all of them by default); the other
+             rungs are scored on the same sessions
+    """
+    assert data.labels is not None
+    settings = run.settings
+    weights, k = settings.submissions.weights.by_target(), settings.submissions.k
+    log, labels = data.target_log, data.labels
+    if rows is not None and rows.size < len(log):
+        log, labels = log.take(rows), take_labels(labels, rows)
+    rungs = {**_rungs(run, data, log, data.targets), "ranker": ranked}
+    hits = {rung: hits_by_target(lists, labels, k) for rung, lists in rungs.items()}
+    ladder = {rung: Scores.of(found, weights) for rung, found in hits.items()}
+    intervals = {rung: bootstrap_total(found, log.groups, weights=weights) for rung, found in hits.items()}
+    sources = open_sources(run, data)
+    recall = candidate_recall(sources, log, labels, data.targets, settings.rankers.chunk_sessions)
+    scores = evaluation(ladder, recall, intervals)
+    gain = bootstrap_total(hits["ranker"], log.groups, minus=hits["rules"], weights=weights)
+    scores["ranker_minus_rules"] = None if gain is None else [gain.low, gain.high]
+    codes, names = length_buckets(log.lengths)
+    slices = slice_scores(hits["ranker"], codes, names, weights)
+    scores["ranker_by_session_length"] = {name: one.as_json() for name, one in slices.items()}
+    scores["sessions"] = len(log)
+    return scores

@@ -1,0 +1,62 @@
+"""Stage ``rank``: train the rankers on the training matrix and score every validation session out of fold."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from events.index import IdIndex
+from rankers.folds import fold_of
+from rankers.matrix import read_matrix
+from rankers.models import Rankers
+from rankers.oof import write_lists
+from rankers.scoring import score_log
+from rankers.training import train_rankers
+from scripts.artifacts import open_items, open_pass, open_scorer, say_left_out
+from scripts.cli import stage_main
+from scripts.pipeline import Run, Stage, work_folder
+from scripts.settings import Settings
+
+
+def _settings(settings: Settings) -> Any:
+    return settings.model_dump(mode="json", include={"rankers", "candidates", "features"})
+
+
+def _inputs(run: Run, pass_name: str) -> list[Path]:
+    stages = ("covisit", "candidates", "features")
+    return [run.prepared / pass_name, *(run.need(pass_name, stage) for stage in stages)]
+
+
+def _work(run: Run, pass_name: str, folder: Path) -> dict[str, Any]:
+    data = open_pass(run, pass_name)
+    settings = run.settings.rankers.model_copy(update={"num_threads": run.settings.n_threads})
+    matrix = read_matrix(run.need(pass_name, "features") / "matrix.parquet")
+    rankers = train_rankers(matrix, settings, work_folder(run.stage_folder(pass_name, "rank")), targets=data.targets)
+    say_left_out("ranker", rankers.reasons)
+    rankers.save(folder / "models")
+    scorer = open_scorer(run, data, Rankers.load(folder / "models"))
+    log = data.target_log
+    folds = fold_of(log.groups, settings.folds, settings.seed, settings.holdout_share)
+    reported = np.flatnonzero(folds >= 0)  # all of them, unless there is a single split
+    lists = score_log(log.take(reported), scorer, folds[reported], settings.chunk_sessions)
+    np.save(folder / "reported.npy", reported)
+    for target, ranked in lists.items():
+        (folder / "lists" / target).mkdir(parents=True)
+        ranked.save(folder / "lists" / target)
+    write_lists(folder / "out_of_fold.parquet", lists, reported, IdIndex(data.target_ids), open_items(run))
+    return {"rows": matrix.aids.size, "sessions": int(reported.size)}
+
+
+STAGE = Stage(
+    "rank", ("validation",), _settings, _inputs, _work, floors=("events", "candidates", "features", "rankers")
+)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Command line of the stage."""
+    return stage_main(STAGE, "Train one LambdaRank model a target and fold; score out of fold.", argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
