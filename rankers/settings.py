@@ -5,6 +5,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from events.columns import TARGETS
+from rankers.sizing import memory_bytes, sessions_that_fit
 
 Share = float
 
@@ -58,8 +59,6 @@ class RankersSettings(BaseModel):
     """Length of the ranked lists."""
     chunk_sessions: int = Field(8_192, ge=1)
     """Sessions whose candidates and features are in memory at once; no result depends on it."""
-    num_threads: int = Field(0, ge=0)
-    """Threads of LightGBM, 0 for every core; no result depends on it."""
     lambdarank: LambdaRankSettings = LambdaRankSettings()
 
     @model_validator(mode="after")
@@ -75,7 +74,13 @@ class RankersSettings(BaseModel):
         """Share of a target's negatives to train on; all where the settings do not name the target."""
         return self.negatives.get(target, 1.0)
 
+    def training_sessions(self, n_features: int, pool_size: int = 100) -> int:
+        """Sessions to sample at most: as set, or as many as the machine's memory allows."""
+        if self.max_sessions is not None:
+            return self.max_sessions
+        return sessions_that_fit(n_features, pool_size, memory_bytes())
+
     def fit_settings(self) -> dict[str, Any]:
         """What a fitted model depends on, besides its data."""
-        outside = {"submission", "top", "chunk_sessions", "num_threads", "max_sessions"}
+        outside = {"submission", "top", "chunk_sessions", "max_sessions"}
         return self.model_dump(mode="json", exclude=outside)

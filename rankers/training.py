@@ -74,7 +74,7 @@ def select(matrix: TrainingMatrix, target: str, settings: RankersSettings) -> Se
     return Selection(usable, inner, fold, session[wanted], trained[wanted], labels[wanted], matrix.features(wanted))
 
 
-def parameters(settings: RankersSettings) -> dict[str, Any]:
+def parameters(settings: RankersSettings, threads: int) -> dict[str, Any]:
     """LightGBM's parameters. Histograms are built column by column: additions in one order for any thread count."""
     model = settings.lambdarank.model_dump()
     del model["max_trees"], model["early_stopping_rounds"]
@@ -87,12 +87,19 @@ def parameters(settings: RankersSettings) -> dict[str, Any]:
         "deterministic": True,
         "force_col_wise": True,
         "seed": settings.seed,
-        "num_threads": settings.num_threads,
+        "num_threads": threads,
         "verbosity": -1,
     }
 
 
-def fit_fold(selection: Selection, target: str, fold: int, settings: RankersSettings, trees: int | None = None) -> Fit:
+def fit_fold(
+    selection: Selection,
+    target: str,
+    fold: int,
+    settings: RankersSettings,
+    trees: int | None = None,
+    threads: int = 0,
+) -> Fit:
     """Fit the model of one fold with early stopping, or of ``ALL`` sessions with a given number of trees."""
     train_sessions = selection.training_sessions(fold)
     train_rows = selection.trained & train_sessions[selection.session]
@@ -105,7 +112,7 @@ def fit_fold(selection: Selection, target: str, fold: int, settings: RankersSett
         valid = [_dataset(selection, inner_rows, settings, train)]
         callbacks = [lgb.early_stopping(settings.lambdarank.early_stopping_rounds, verbose=False)]
     names = ["inner"] * len(valid)
-    booster = lgb.train(parameters(settings), train, rounds, valid, valid_names=names, callbacks=callbacks)
+    booster = lgb.train(parameters(settings, threads), train, rounds, valid, valid_names=names, callbacks=callbacks)
     best = booster.best_iteration if trees is None else booster.num_trees()
     score = None
     if trees is None:
@@ -143,6 +150,7 @@ def train_rankers(
     settings: RankersSettings,
     work: Path,
     targets: tuple[str, ...] | None = None,
+    threads: int = 0,
     progress: bool | None = None,
 ) -> Rankers:
     """Train every target on every fold (and the refit).
@@ -150,6 +158,7 @@ def train_rankers(
     matrix   : candidates, features and labels of the sampled sessions
     work     : folder of finished fits; those of the same data and settings are not made again
     targets  : the targets of the matrix unless given
+    threads  : of LightGBM, 0 for every core; no result depends on it
     progress : a bar; ``None`` shows it on a terminal only
 
     A target that cannot be trained is left out with its reason, and never an error.
@@ -162,7 +171,7 @@ def train_rankers(
     with tqdm(total=len(targets) * per_target, desc="rankers", unit="fit", disable=_disable(progress)) as bar:
         for target in targets:
             bar.set_postfix_str(target)
-            for outcome in _train_target(matrix, target, settings, work):
+            for outcome in _train_target(matrix, target, settings, work, threads):
                 if isinstance(outcome, Fit):
                     fits.append(outcome)
                 else:
@@ -182,7 +191,7 @@ def train_rankers(
 
 
 def _train_target(
-    matrix: TrainingMatrix, target: str, settings: RankersSettings, work: Path
+    matrix: TrainingMatrix, target: str, settings: RankersSettings, work: Path, threads: int
 ) -> Iterator[Fit | dict[str, str]]:
     """Its fits, and the reasons for those that are missing."""
     if target not in matrix.labels:
@@ -201,7 +210,7 @@ def _train_target(
             if reason is not None:
                 yield {f"{target} fold {fold}": reason}
                 continue
-            fit = fit_fold(selection, target, fold, settings)
+            fit = fit_fold(selection, target, fold, settings, threads=threads)
             _keep(work, fit, digest)
         fits.append(fit)
         yield fit
@@ -212,7 +221,7 @@ def _train_target(
         if refit is None:
             selection = selection or select(matrix, target, settings)
             median = int(np.median([fit.trees for fit in fits]))
-            refit = fit_fold(selection, target, ALL, settings, trees=max(median, 1))
+            refit = fit_fold(selection, target, ALL, settings, trees=max(median, 1), threads=threads)
             _keep(work, refit, digest)
         yield refit
 
