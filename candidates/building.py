@@ -2,19 +2,22 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import import_module
-from typing import Any
 
+from candidates.external import External
 from candidates.history import History
 from candidates.neighbours import Neighbours
+from candidates.plugins import load_object
 from candidates.popularity import Popularity
 from candidates.recipes import usable_recipes
+from candidates.rules import Rules
 from candidates.settings import (
     CandidatesSettings,
     CustomSettings,
+    ExternalSettings,
     HistorySettings,
     NeighboursSettings,
     PopularitySettings,
+    RulesSettings,
     SourceSettings,
 )
 from candidates.source import Source
@@ -48,10 +51,14 @@ def build_source(name: str, settings: SourceSettings, shared: Shared) -> Source:
             return Popularity(name, settings)
         case NeighboursSettings():
             return Neighbours(name, settings, shared.matrices[settings.matrix])
+        case RulesSettings():
+            return Rules(name, settings, shared.matrices, shared.threads)
+        case ExternalSettings():
+            if shared.items is None or shared.sessions is None:
+                raise ValueError(f"{name}: candidates from a file need the item and session indices")
+            return External(name, settings, shared.items, shared.sessions)
         case CustomSettings():
             return _custom(name, settings)
-        case _:
-            raise ValueError(f"{name}: no source of kind {settings.kind!r}")
 
 
 def why_left_out(name: str, settings: CandidatesSettings, has: frozenset[str]) -> str | None:
@@ -66,25 +73,8 @@ def why_left_out(name: str, settings: CandidatesSettings, has: frozenset[str]) -
     return None
 
 
-def load_object(path: str, where: str) -> Any:
-    """The object that ``package.module:name`` names.
-
-    Raises
-    ------
-    InputError
-        If there is no such module or name; ``where`` is the setting that names it.
-    """
-    module, _, name = path.partition(":")
-    try:
-        return getattr(import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise InputError(
-            where, None, f"cannot find {path!r}: {error}", "use an importable package.module:name"
-        ) from None
-
-
 def _custom(name: str, settings: CustomSettings) -> Source:
-    source = load_object(settings.source, f"candidates.sources.{name}.source")(name, settings.options)
+    source = load_object(settings.source)(name, settings.options)
     if not isinstance(source, Source):
         remedy = "give the class name, targets, needs, fit, recommend, save and load"
         raise InputError(f"candidates.sources.{name}", None, f"{settings.source} is not a candidate source", remedy)

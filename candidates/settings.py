@@ -67,6 +67,8 @@ class RulesSettings(Frozen):
     """Processes; left out, as many as the threads of the run."""
     parallel_from: Annotated[int, Field(ge=1)] = 20_000
     """Fewer sessions are worked through in this process: starting workers takes about two seconds."""
+    progress: bool = True
+    """Whether the workers show progress bars."""
 
 
 class ExternalSettings(Frozen):

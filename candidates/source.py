@@ -15,6 +15,9 @@ class Source(Protocol):
     targets : the targets it makes a list of its own for; empty if one list serves all
     needs   : what it asks of a log, of ``events.log.NEEDS``; a shop that lacks it runs without the source
 
+    A source that spreads sessions over workers of its own says so by an attribute ``own_workers = True``; the others
+    are called for a share of the sessions by each thread.
+
     A fitted source is read-only: ``recommend`` may be called from several threads at once. Unseen items and empty
     sessions give shorter or empty lists, never an error. The list of a session depends on nothing but that session
     and what was fitted, so batch and single calls agree.

@@ -119,7 +119,7 @@ class SourceSet:
 def recommend(source: Source, log: SessionLog, k: int, target: str | None = None, threads: int = 1) -> Lists:
     """As ``source.recommend``, the sessions shared out to threads; the result is the same for any number of them."""
     pieces = min(threads, len(log) // SESSIONS_PER_PIECE)
-    if pieces <= 1 or getattr(source, "whole", False):
+    if pieces <= 1 or getattr(source, "own_workers", False):
         return source.recommend(log, k, target)
     bounds = even_bounds(len(log), pieces)
     parts: list[Lists | None] = [None] * pieces
