@@ -113,10 +113,12 @@ def item_index(paths: list[Path]) -> IdIndex:
     Raises
     ------
     InputError
-        If one log's item ids are integers and another's are text.
+        If a file is missing, or one log's item ids are integers and another's are text.
     """
-    dtypes = {pq.read_schema(path).field(AID).type for path in paths}
-    if len(dtypes) > 1:
+    for path in paths:
+        if not path.exists():
+            raise InputError(path, None, "no such file", "run the stage prepare first")
+    if len({pl.read_parquet_schema(path)[AID].is_integer() for path in paths}) > 1:
         problem = "item ids are integers in one file and text in the other"
         raise InputError(paths[-1], None, problem, "set data.text_ids = ['aid']")
     ids = [pl.scan_parquet(path).select(AID).unique().collect(engine="streaming")[AID] for path in paths]

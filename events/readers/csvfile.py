@@ -17,7 +17,8 @@ from events.settings import DataSettings
 Lines = Callable[[int], int]
 """Row of the frame (from 0) to line of the file (from 1)."""
 
-RECORD = "record"
+RECORD = "__record__"
+"""Number of a row in the file; no name that a file would use."""
 
 
 def read_columns(
@@ -62,7 +63,7 @@ def _choose(frame: pl.DataFrame, path: Path, wanted: dict[str, str | int]) -> pl
 
 
 def _read_text(path: Path, data: DataSettings, bad: BadLines) -> pl.DataFrame:
-    """All columns as text, and ``record``, the row's number in the file with the header and blank lines."""
+    """All columns as text, and ``RECORD``, the row's number in the file with the header and blank lines."""
     content = _content(path)
     options = {"separator": data.separator, "has_header": data.header, "infer_schema": False}
     dropped: list[int] = []
@@ -74,7 +75,9 @@ def _read_text(path: Path, data: DataSettings, bad: BadLines) -> pl.DataFrame:
         dropped = _long_records(path, data, bad)
         if not dropped:
             problem = str(error).split("\n")[0]
-            raise InputError(path, None, f"not a CSV file: {problem}", "correct its quotes") from None
+            raise InputError(
+                path, None, f"not a CSV file: {problem}", "correct its quotes and its encoding (UTF-8)"
+            ) from None
         frame = pl.read_csv(content, truncate_ragged_lines=True, **options)  # type: ignore[arg-type]
     if not data.header:
         frame.columns = [f"column_{place}" for place in range(1, frame.width + 1)]

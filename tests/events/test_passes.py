@@ -1,0 +1,255 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from events.errors import InputError
+from events.index import IdIndex
+from events.passes import PassData, build_passes
+from events.readers import read
+from events.readers.otto import read_otto
+from events.settings import ColumnSettings, DataSettings, EventsSettings, SampleSettings, SplitSettings
+from tests.events.logs import Session, session, shared, write_jsonl
+
+DAY = 86_400_000
+
+
+def written(folder: Path, name: str, sessions: list[Session]) -> Path:
+    write_jsonl(folder / f"{name}.jsonl", sessions)
+    read_otto(folder / f"{name}.jsonl", folder / f"{name}.parquet", skip=False)
+    return folder / f"{name}.parquet"
+
+
+def long_log(first: int, n: int, days: range) -> list[Session]:
+    """Sessions of four events over items 1 to 9, spread over these days."""
+    return [
+        session(i, *[(1 + (i + j) % 9, days[i % len(days)] * DAY + j * 1500, "clicks") for j in range(4)])
+        for i in range(first, first + n)
+    ]
+
+
+def build(folder: Path, train: Path, test_log: Path | None = None, **options: Any) -> dict[str, PassData]:
+    labels = options.pop("labels", None)
+    sample = SampleSettings(sessions=options.pop("sample", 1.0))
+    seed = options.pop("seed", 7)
+    names = build_passes(train, test_log, labels, SplitSettings(**options), sample, seed, folder / "prepared")
+    return {name: PassData.load(folder / "prepared" / name) for name in names}
+
+
+def same(a: PassData, b: PassData) -> bool:
+    arrays = all(
+        np.array_equal(getattr(a.log, name), getattr(b.log, name))
+        for name in ("sessions", "groups", "offsets", "aids", "ts", "types")
+    )
+    meta = [(p.name, p.n_train, p.fit_until_ms, p.transductive, p.several_rows, p.targets) for p in (a, b)]
+    labels = [{t: (s.offsets.tolist(), s.aids.tolist()) for t, s in (p.labels or {}).items()} for p in (a, b)]
+    return arrays and meta[0] == meta[1] and labels[0] == labels[1] and a.target_ids.equals(b.target_ids)
+
+
+def test_official_passes(tmp_path: Path) -> None:
+    train = written(tmp_path, "train", long_log(0, 60, range(20)))
+    test = written(tmp_path, "test", [session(1000 + i, (1, 21 * DAY + 999, "clicks")) for i in range(5)])
+    (tmp_path / "labels.jsonl").write_text('{"session": 1001, "labels": {"clicks": 3, "orders": [77]}}\n')
+    passes = build(tmp_path, train, test, labels=tmp_path / "labels.jsonl", transductive=True)
+    validation, submission = passes["validation"], passes["submission"]
+    assert IdIndex.load(tmp_path / "prepared" / "items.parquet").ids.to_list() == list(range(1, 10))
+
+    assert (validation.n_train, validation.n_targets) == (39, 21)
+    assert validation.fit_until_ms == 12 * DAY + 4500
+    assert validation.log.ts is not None
+    assert int(validation.log.slice(0, 39).ts.max()) < 12 * 86_400 + 4  # type: ignore[union-attr]
+    assert int(validation.target_log.ts.min()) >= 13 * 86_400  # type: ignore[union-attr]
+    assert validation.target_ids.to_list() == [i for i in range(60) if i % 20 >= 13]
+    assert validation.labels is not None
+    assert len(validation.labels["clicks"]) == 21
+    assert np.diff(validation.labels["clicks"].offsets).tolist() == [1] * 21
+    assert validation.log.sessions.tolist() == list(range(60))
+    assert validation.targets == ("clicks", "carts", "orders")
+    assert validation.fit.n_events == validation.log.n_events
+    assert np.shares_memory(validation.fit.aids, validation.log.aids)
+
+    assert (submission.n_train, submission.n_targets) == (60, 5)
+    assert submission.fit_until_ms == 19 * DAY + 4501
+    assert submission.log.ts is not None
+    assert submission.log.ts[-1] == 21 * 86_400
+    assert submission.labels is not None
+    assert submission.labels["clicks"].row(1).tolist() == [2]
+    assert submission.labels["orders"].row(1).tolist() == [-1]
+    assert [int(labels.offsets[-1]) for labels in submission.labels.values()] == [1, 0, 1]
+
+
+def test_the_fit_excludes_targets_unless_transductive(tmp_path: Path) -> None:
+    train = written(tmp_path, "train", long_log(0, 60, range(20)))
+    validation = build(tmp_path, train)["validation"]
+    assert len(validation.fit) == validation.n_train == 39
+    assert validation.fit.n_events == validation.log.offsets[39]
+    assert len(validation.target_log) == 21
+    assert not validation.transductive
+
+
+def test_same_seed_same_passes_and_another_seed_other_cuts(tmp_path: Path) -> None:
+    train = written(tmp_path, "train", long_log(0, 60, range(20)))
+    first = build(tmp_path, train)["validation"]
+    again = build(tmp_path / "again", train)["validation"]
+    other = build(tmp_path / "other", train, seed=8)["validation"]
+    assert same(first, again)
+    assert not np.array_equal(first.log.offsets, other.log.offsets)
+
+
+def test_the_moment_and_the_cuts_can_be_given(tmp_path: Path) -> None:
+    train = written(tmp_path, "train", long_log(0, 60, range(20)))
+    pl.DataFrame({"session": list(range(60)), "cut": [3] * 60}).write_parquet(tmp_path / "cuts.parquet")
+    validation = build(tmp_path, train, cut_ms=17 * DAY + 5000, cuts=tmp_path / "cuts.parquet")["validation"]
+    assert validation.n_targets == 6
+    assert validation.target_log.lengths.tolist() == [3] * 6
+    assert validation.fit_until_ms == 17 * DAY + 5000
+
+
+@pytest.mark.parametrize(("test", "rows"), [("official", 4), ("leave_one_out", 4), ("every_position", 12)])
+def test_whole_test_sessions_are_cut(tmp_path: Path, test: str, rows: int) -> None:
+    train = written(tmp_path, "train", long_log(0, 60, range(20)))
+    whole = written(tmp_path, "test", [*long_log(100, 4, range(21, 25)), session(200, (77, 22 * DAY, "clicks"))])
+    submission = build(tmp_path, train, whole, test=test)["submission"]
+    assert submission.n_targets == rows
+    assert submission.labels is not None
+    assert np.diff(submission.labels["clicks"].offsets).tolist() == [1] * rows
+    assert submission.several_rows == (test == "every_position")
+    groups = submission.log.groups[submission.n_train :]
+    assert np.unique(groups).tolist() == [60, 61, 62, 63]
+
+
+def test_leave_one_out_without_a_test_file(tmp_path: Path) -> None:
+    train = written(tmp_path, "train", long_log(0, 60, range(20)))
+    passes = build(tmp_path, train, validation="leave_one_out", test="leave_one_out")
+    for name, visible in (("validation", 2), ("submission", 3)):
+        data = passes[name]
+        assert (data.n_train, data.n_targets) == (60, 60)
+        assert data.target_log.lengths.tolist() == [visible] * 60
+        assert data.fit.lengths.tolist() == [visible] * 60
+        assert data.labels is not None
+        assert data.labels["clicks"].aids.tolist() == [(i + visible) % 9 for i in range(60)]
+
+
+def test_a_tenth_of_the_sessions_with_all_items(tmp_path: Path) -> None:
+    train = written(tmp_path, "train", long_log(0, 400, range(20)))
+    test = written(tmp_path, "test", [session(1000 + i, (99, 21 * DAY, "clicks")) for i in range(400)])
+    whole = build(tmp_path / "whole", train, test)
+    tenth = build(tmp_path / "tenth", train, test, sample=0.1)
+    for name in ("validation", "submission"):
+        assert 0.05 < tenth[name].n_targets / whole[name].n_targets < 0.17
+        assert 0.05 < tenth[name].n_train / whole[name].n_train < 0.17
+        assert tenth[name].log.n_items == whole[name].log.n_items == 10
+        assert set(tenth[name].target_ids) <= set(whole[name].target_ids)
+    other_seed = build(tmp_path / "seed", train, test, sample=0.1, seed=9)
+    assert other_seed["submission"].target_ids.equals(tenth["submission"].target_ids)
+
+
+REFUSED: list[tuple[dict[str, Any], str, str]] = [
+    ({"validation": "every_position", "transductive": True}, "several rows", "split.transductive=false"),
+    ({"validation": "leave_one_out", "transductive": True}, "trains on its target", "split.transductive=false"),
+    ({"days": 1e-6}, "validation has no target sessions", "split.days"),
+    ({"cut_ms": 1}, "validation has no train sessions", "split.cut_ms"),
+    ({"days": 100}, "validation has no train sessions", "split.days"),
+]
+
+
+@pytest.mark.parametrize(("options", "problem", "remedy"), REFUSED)
+def test_refused(tmp_path: Path, options: dict[str, Any], problem: str, remedy: str) -> None:
+    train = written(tmp_path, "train", long_log(0, 60, range(20)))
+    with pytest.raises(InputError) as caught:
+        build(tmp_path, train, **options)
+    assert problem in caught.value.problem
+    assert remedy in caught.value.remedy
+    assert not (tmp_path / "prepared" / "validation").exists()
+
+
+def test_logs_that_do_not_fit_the_settings(tmp_path: Path) -> None:
+    (tmp_path / "train.txt").write_text("1 2 3\n" * 20)
+    (tmp_path / "test.txt").write_text("1 2\t3\n1\t2\n")
+    data = DataSettings(kind="prefix_labels", root=tmp_path, train="train.txt", test="test.txt")
+    train, test = tmp_path / "train.parquet", tmp_path / "test.parquet"
+    read(data, EventsSettings(), "train", train)
+    read(data, EventsSettings(), "test", test)
+    with pytest.raises(InputError, match="no time to split by"):
+        build(tmp_path, train, test)
+    with pytest.raises(InputError, match="hold their labels"):
+        build(tmp_path, train, test, validation="last_share")
+    with pytest.raises(InputError, match="the pass submission has several rows"):
+        build(tmp_path, train, test, validation="last_share", test="leave_one_out", transductive=True)
+    passes = build(tmp_path, train, test, validation="last_share", test="leave_one_out")
+    assert passes["validation"].log.ts is None
+    assert passes["validation"].targets == ("clicks",)
+    otto = written(tmp_path, "otto", long_log(0, 6, range(3)))
+    with pytest.raises(InputError, match="differ in having time or types"):
+        build(tmp_path, otto, test, days=1, test="leave_one_out")
+    (tmp_path / "text.txt").write_text("a b c\n")
+    text = DataSettings(kind="sequences", root=tmp_path, train="text.txt", text_ids=("aid",))
+    read(text, EventsSettings(), "train", tmp_path / "text.parquet")
+    with pytest.raises(InputError, match="integers in one file and text in the other"):
+        build(tmp_path, train, tmp_path / "text.parquet", validation="last_share")
+
+
+def test_yoochoose_every_position(tmp_path: Path) -> None:
+    data = DataSettings(
+        kind="table",
+        root=shared("yoochoose_sample"),
+        train="clicks_train.txt.gz",
+        test="clicks_test.txt.gz",
+        columns=ColumnSettings(session="SessionId", aid="ItemId", ts="Time"),
+        separator="\t",
+        time_unit="s",
+    )
+    paths = [tmp_path / "train.parquet", tmp_path / "test.parquet"]
+    reports = [read(data, EventsSettings(), part, path) for part, path in zip(("train", "test"), paths, strict=True)]
+    assert [(report.sessions, report.events) for report in reports] == [(17_794, 70_278), (3_416, 13_568)]
+    submission = build(tmp_path, *paths, days=1, test="every_position")["submission"]
+    assert submission.n_targets == 10_152
+    assert np.unique(submission.log.groups).size == 17_794 + 3_416
+    assert submission.labels is not None
+    assert list(submission.labels) == ["clicks"]
+    assert np.diff(submission.labels["clicks"].offsets).min() == 1
+
+
+def test_retailrocket_rows_and_groups(tmp_path: Path) -> None:
+    data = DataSettings(
+        kind="prefix_labels",
+        root=shared("retailrocket_sequences"),
+        train="train_sequences.txt.gz",
+        test="test_prefix_label.txt.gz",
+    )
+    paths = [tmp_path / "train.parquet", tmp_path / "test.parquet"]
+    for part, path in zip(("train", "test"), paths, strict=True):
+        read(data, EventsSettings(), part, path)
+    passes = build(tmp_path, *paths, validation="last_share", test="leave_one_out")
+    submission = passes["submission"]
+    assert submission.n_targets == 15_132
+    assert np.unique(submission.log.groups[submission.n_train :]).size == 4_735
+    assert submission.several_rows
+    validation = passes["validation"]
+    assert validation.n_train == 126_168 - int(126_168 * 0.12)
+    assert validation.target_ids[0] >= validation.n_train
+
+
+def test_movielens_leave_one_out(tmp_path: Path) -> None:
+    data = DataSettings(
+        kind="ratings",
+        root=shared("movielens_100k"),
+        train="u.data.gz",
+        header=False,
+        separator="\t",
+        time_unit="s",
+    )
+    read(data, EventsSettings(), "train", tmp_path / "train.parquet")
+    passes = build(tmp_path, tmp_path / "train.parquet", validation="leave_one_out", test="leave_one_out")
+    assert passes["submission"].fit.n_events == 100_000 - 943
+    assert passes["validation"].fit.n_events == 100_000 - 2 * 943
+
+
+def test_a_damaged_pass_is_named(tmp_path: Path) -> None:
+    train = written(tmp_path, "train", long_log(0, 60, range(20)))
+    build(tmp_path, train)
+    (tmp_path / "prepared" / "validation" / "aids.npy").unlink()
+    with pytest.raises(InputError, match=r"aids.npy"):
+        PassData.load(tmp_path / "prepared" / "validation")
