@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import psutil
 from tqdm import tqdm
 
 from candidates.pool import Arena, Candidates
@@ -23,6 +22,7 @@ from features.drift import Summary, summary
 from features.items import fit_items
 from rankers.folds import sample_sessions
 from rankers.matrix import MatrixWriter
+from rankers.sizing import memory_bytes, sessions_that_fit
 from scripts.artifacts import open_builder, open_pass, open_sources, say_left_out
 from scripts.cli import stage_main
 from scripts.pipeline import PASSES, Run, Stage
@@ -31,7 +31,6 @@ from scripts.settings import Settings
 DRIFT_SESSIONS = 4_000
 """Sessions of a pass without training whose candidates are looked at for the drift."""
 
-MEMORY_SHARE = 0.2
 TYPICAL_POOL = 100
 """Candidates a session, about."""
 
@@ -39,13 +38,8 @@ Rows = npt.NDArray[np.int64]
 Built = tuple[Rows, Candidates, npt.NDArray[np.float32]]
 
 
-def sessions_that_fit(n_features: int) -> int:
-    """Training sessions whose features take ``MEMORY_SHARE`` of the machine's memory."""
-    return int(MEMORY_SHARE * psutil.virtual_memory().total / (4 * n_features * TYPICAL_POOL))
-
-
 def _settings(settings: Settings) -> Any:
-    kept = {"candidates": True, "features": True, "rankers": {"max_sessions", "seed"}}
+    kept: dict[str, Any] = {"candidates": True, "features": True, "rankers": {"max_sessions", "seed"}}
     return settings.model_dump(mode="json", include=kept)
 
 
@@ -79,7 +73,7 @@ def _work(run: Run, pass_name: str, folder: Path) -> dict[str, Any]:
     labelled = pass_name == "validation" and data.labels is not None
     limit = DRIFT_SESSIONS
     if labelled:
-        limit = settings.rankers.max_sessions or sessions_that_fit(len(builder.names))
+        limit = settings.rankers.max_sessions or sessions_that_fit(len(builder.names), TYPICAL_POOL, memory_bytes())
     rows = sample_sessions(log.groups, limit, settings.rankers.seed)
     sample: Summary | None = None
     n_rows = 0

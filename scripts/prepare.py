@@ -1,8 +1,9 @@
 """Stage ``prepare``: raw files to the log, the indices and the two passes. Runs once a run."""
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from events.passes import build_passes
 from events.readers import read
@@ -27,6 +28,15 @@ def _inputs(run: Run, _: str) -> list[Path]:
     return paths + ([Path(cuts)] if cuts else [])
 
 
+def _read(run: Run, part: Literal["train", "test"], out: Path) -> dict[str, Any]:
+    settings = run.settings
+    report = read(settings.data, settings.events, part, out, settings.n_threads)
+    print(f"  {part}: {report.sessions:,} sessions, {report.events:,} events")
+    if report.skipped:
+        print(f"  {part}: {report.skipped:,} bad lines skipped, such as {'; '.join(report.reasons)}")
+    return asdict(report)
+
+
 def _work(run: Run, _: str, folder: Path) -> dict[str, Any]:
     settings = run.settings
     data = settings.data
@@ -35,10 +45,9 @@ def _work(run: Run, _: str, folder: Path) -> dict[str, Any]:
     if data.kind == "shop":
         generate(settings.shop, folder, threads=settings.n_threads)
     else:
-        report = read(data, settings.events, "train", train, settings.n_threads)
-        figures["train"] = report.as_dict()
+        figures["train"] = _read(run, "train", train)
         if data.test:
-            figures["test"] = read(data, settings.events, "test", test, settings.n_threads).as_dict()
+            figures["test"] = _read(run, "test", test)
         labels = Path(data.root) / data.test_labels if data.test_labels else labels
     passes = build_passes(
         train,

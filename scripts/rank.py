@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from events.index import IdIndex
 from rankers.folds import fold_of
 from rankers.matrix import read_matrix
 from rankers.models import Rankers
-from rankers.oof import write_lists
+from rankers.oof import write_predictions
 from rankers.scoring import score_log
 from rankers.training import train_rankers
 from scripts.artifacts import open_items, open_pass, open_scorer, say_left_out
@@ -30,9 +29,15 @@ def _inputs(run: Run, pass_name: str) -> list[Path]:
 
 def _work(run: Run, pass_name: str, folder: Path) -> dict[str, Any]:
     data = open_pass(run, pass_name)
-    settings = run.settings.rankers.model_copy(update={"num_threads": run.settings.n_threads})
+    settings = run.settings.rankers
     matrix = read_matrix(run.need(pass_name, "features") / "matrix.parquet")
-    rankers = train_rankers(matrix, settings, work_folder(run.stage_folder(pass_name, "rank")), targets=data.targets)
+    rankers = train_rankers(
+        matrix,
+        settings,
+        work_folder(run.stage_folder(pass_name, "rank")),
+        targets=data.targets,
+        threads=run.settings.n_threads,
+    )
     say_left_out("ranker", rankers.reasons)
     rankers.save(folder / "models")
     scorer = open_scorer(run, data, Rankers.load(folder / "models"))
@@ -44,7 +49,7 @@ def _work(run: Run, pass_name: str, folder: Path) -> dict[str, Any]:
     for target, ranked in lists.items():
         (folder / "lists" / target).mkdir(parents=True)
         ranked.save(folder / "lists" / target)
-    write_lists(folder / "out_of_fold.parquet", lists, reported, IdIndex(data.target_ids), open_items(run))
+    write_predictions(folder / "out_of_fold.parquet", data.target_ids.gather(reported), open_items(run), lists)
     return {"rows": matrix.aids.size, "sessions": int(reported.size)}
 
 
