@@ -166,7 +166,11 @@ def _publish(stage: Stage, run: Run, pass_name: str, folder: Path) -> None:
                     shutil.copyfile(source, beside)
 
 
-def run_stage(stage: Stage, run: Run, pass_name: str, say: Callable[[str], None] = print) -> dict[str, Any]:
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def run_stage(stage: Stage, run: Run, pass_name: str, say: Callable[[str], None] = _say) -> dict[str, Any]:
     """Run a stage in a pass unless it is up to date; return its manifest."""
     folder = run.prepared if not stage.passes else run.stage_folder(pass_name, stage.name)
     title = f"{stage.name} ({pass_name})" if stage.passes else stage.name

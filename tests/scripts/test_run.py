@@ -1,0 +1,140 @@
+"""The whole pipeline on a small shop: what it writes, what it skips, and that a kill at any moment changes nothing."""
+
+import csv
+import json
+import os
+import random
+import signal
+import time
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from events.columns import TARGETS
+from events.index import IdIndex
+from scripts.index import record
+from scripts.pipeline import MANIFEST
+from scripts.run import STAGES
+from submissions.validator import validate_submission
+from tests.scripts.commands import SMALL, run, start
+
+RUNGS = ("popularity", "history", "rules", "ranker")
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory) -> tuple[Path, Path, str]:
+    """Config, folder of runs, and what an undisturbed run printed."""
+    folder = tmp_path_factory.mktemp("small")
+    config = folder / "small.toml"
+    config.write_text(SMALL)
+    done = run("run", config, folder / "runs")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""  # bars are for terminals, and no library had a warning to give
+    return config, folder / "runs", done.stdout
+
+
+def test_scores_have_every_rung_target_and_source(small):
+    scores = json.loads((small[1] / "small" / "validation" / "scores.json").read_text())
+    assert tuple(scores["ladder"]) == RUNGS
+    for rung in RUNGS:
+        assert all(0 <= scores["ladder"][rung][target] <= 1 for target in (*TARGETS, "total"))
+    totals = [scores["ladder"][rung]["total"] for rung in RUNGS]
+    assert totals[0] < totals[1] < totals[2]
+    pool = scores["candidate_recall"]["pool"]["at_pool"]
+    for source in ("history", "popularity", "near_clicks"):
+        recall = scores["candidate_recall"][source]
+        assert set(recall) == {"20", "50", "100", "200", "at_pool"}
+        assert all(recall["at_pool"][target] <= pool[target] for target in TARGETS)
+    assert all(scores["ladder"]["ranker"][target] <= pool[target] for target in TARGETS)
+    low, high = scores["ladder"]["rules"]["interval"]
+    assert low < totals[2] < high
+
+
+def test_the_submission_is_valid_and_the_test_sessions_are_scored(small):
+    folder = small[1] / "small"
+    ids = pl.read_parquet(folder / "prepared" / "submission" / "target_ids.parquet")["id"]
+    items = IdIndex.load(folder / "prepared" / "items.parquet")
+    assert validate_submission(folder / "submission" / "submission.csv", ids, TARGETS, items) == []
+    scores = json.loads((folder / "submission" / "scores.json").read_text())
+    assert scores["ladder"]["ranker"]["total"] > scores["ladder"]["popularity"]["total"]
+
+
+def test_the_output_shows_the_ladder_and_the_candidate_recall(small):
+    for word in (*RUNGS, "recall@20", "MRR@20", "whole pool", "drift most", "validation:", "submission:"):
+        assert word in small[2]
+
+
+def test_predictions_out_of_fold_are_kept_with_the_source_ids(small):
+    folder = small[1] / "small"
+    table = pl.read_parquet(folder / "validation" / "rank" / "out_of_fold.parquet")
+    ids = pl.read_parquet(folder / "prepared" / "validation" / "target_ids.parquet")["id"]
+    assert set(table.columns) == {"target", "session", "aid", "rank", "score"}
+    assert set(table["session"]) <= set(ids)
+    assert table.group_by("target", "session").len()["len"].max() <= 20
+
+
+def test_every_stage_leaves_its_cost(small):
+    for stage in STAGES:
+        for pass_name in stage.passes or ("",):
+            folder = small[1] / "small" / (f"{pass_name}/{stage.name}" if stage.passes else "prepared")
+            manifest = json.loads((folder / MANIFEST).read_text())
+            assert manifest["wall_s"] > 0
+            assert manifest["peak_gib"] > 0
+            assert manifest["stage"] == stage.name
+
+
+def test_a_second_run_does_nothing_and_keeps_a_leaderboard_score_typed_in(small):
+    config, runs, _ = small
+    index = runs / "index.csv"
+    rows = list(csv.DictReader(index.open()))
+    assert [row["run"] for row in rows] == ["small"]
+    rows[0]["leaderboard"] = "0.575"
+    with index.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    before = (runs / "small" / "submission" / "submission.csv").stat().st_mtime_ns
+    again = run("run", config, runs)
+    assert again.stdout.count("up to date") == sum(len(stage.passes) or 1 for stage in STAGES)
+    assert (runs / "small" / "submission" / "submission.csv").stat().st_mtime_ns == before
+    assert [row["leaderboard"] for row in csv.DictReader(index.open())] == ["0.575"]
+    assert record.__doc__
+
+
+def test_killed_at_any_moment_and_run_again_gives_the_same_file(small, tmp_path):
+    """One kill in each stage and pass, a random moment after it began; the last run is undisturbed."""
+    config, runs, _ = small
+    copy = tmp_path / "small.toml"
+    copy.write_text(config.read_text())
+    moments = random.Random(7)
+    steps = [f"{stage.name} ({name})" if name else stage.name for stage in STAGES for name in stage.passes or ("",)]
+    for step in steps:
+        process = start("run", copy, tmp_path / "runs")
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith(f"{step} …"):
+                time.sleep(moments.uniform(0.0, 0.6))
+                break
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait(timeout=60)
+        process.stdout.close()
+    assert run("run", copy, tmp_path / "runs").returncode == 0
+    for name in ("submission/submission.csv", "validation/scores.json", "submission/scores.json"):
+        assert (tmp_path / "runs" / "small" / name).read_bytes() == (runs / "small" / name).read_bytes(), name
+    leftovers = [path for path in (tmp_path / "runs").rglob("*") if path.name.endswith((".partial", ".work"))]
+    assert leftovers == []
+
+
+def test_stages_can_be_run_one_by_one_and_say_what_is_missing(small, tmp_path):
+    config, runs, _ = small
+    early = run("covisit", config, tmp_path / "runs")
+    assert early.returncode == 2
+    assert "stage prepare has not run" in early.stderr
+    assert "Remedy: run it first: python -m scripts.prepare" in early.stderr
+    assert run("covisit", config, runs, "--pass", "validation").stdout == "covisit (validation): up to date\n"
+    part = run("run", config, runs, "--from", "covisit", "--until", "candidates")
+    assert part.stdout.count("up to date") == 4
+    wrong = run("run", config, runs, "--from", "rank", "--until", "covisit")
+    assert wrong.returncode == 2
+    assert "rank comes after covisit" in wrong.stderr
