@@ -21,8 +21,8 @@ from events.split import (
     Split,
     Targets,
     cut_everywhere,
+    cut_known,
     cut_last,
-    cut_randomly,
     drop_unseen,
     every_position,
     last_share,
@@ -146,7 +146,7 @@ def build_passes(
     items = item_index([path for path in (train_path, test_path) if path is not None])
     folder.mkdir(parents=True, exist_ok=True)
     items.save(folder / "items.parquet")
-    train = _sample(load_raw(train_path, items), sample)
+    train = _sample(load_raw(train_path, items), sample, train_path)
     own_test = test_path is None and split.test == "leave_one_out"
     _write(_validation(train, train_path, split, seed, own_test), VALIDATION, split, train_path, folder)
     if own_test:
@@ -154,7 +154,7 @@ def build_passes(
         return [VALIDATION, SUBMISSION]
     if test_path is None:
         return [VALIDATION]
-    test = _sample(load_raw(test_path, items), sample)
+    test = _sample(load_raw(test_path, items), sample, test_path)
     if (test.ts is None) != (train.ts is None) or (test.types is None) != (train.types is None):
         raise InputError(test_path, None, "train and test differ in having time or types", "give both the same columns")
     targets = _test_targets(test, train, test_path, test_labels, split, seed)
@@ -190,7 +190,7 @@ def _test_targets(
     if split.test == "every_position":
         return cut_everywhere(drop_unseen(test, train, split.min_events))
     if split.test == "official":
-        return cut_randomly(drop_unseen(test, train, split.min_events), seed, None, test.items.falsy_row)
+        return cut_known(test, train, seed, split.min_events, falsy=test.items.falsy_row)
     labels = None
     if labels_path is not None:
         frame = read_labels(labels_path)
@@ -260,9 +260,12 @@ def _session_log(train: RawLog, targets: Targets) -> SessionLog:
     )
 
 
-def _sample(log: RawLog, sample: SampleSettings) -> RawLog:
+def _sample(log: RawLog, sample: SampleSettings, path: Path) -> RawLog:
     """The sessions whose group hash falls into the share."""
     if sample.sessions >= 1:
         return log
     bound = np.uint64(int(sample.sessions * 2.0**64))
-    return log.take(np.flatnonzero(hash_ids(log.groups, SAMPLE_STREAM) < bound))
+    rows = np.flatnonzero(hash_ids(log.groups, SAMPLE_STREAM) < bound)
+    if rows.size == 0:
+        raise InputError(path, None, "the sample holds no session", "raise sample.sessions")
+    return log.take(rows)

@@ -77,7 +77,7 @@ class SplitSettings(Frozen):
     share: Annotated[float, Field(gt=0, lt=1)] = 0.12
     """Share of the sessions held out where the shop has no time."""
     cuts: Path | None = None
-    """Parquet file ``session, cut`` (number of visible events), instead of random cuts."""
+    """Parquet file ``session, cut`` (number of visible events) of the validation sessions, instead of random cuts."""
     test: Literal["as_is", "official", "every_position", "leave_one_out"] = "as_is"
     """``as_is`` the test file holds truncated sessions; otherwise it holds whole sessions, to be cut in this way;
     ``leave_one_out`` without a test file cuts the train sessions themselves."""

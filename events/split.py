@@ -103,13 +103,16 @@ def random_cuts(whole: RawLog, seed: int) -> npt.NDArray[np.int64]:
     return _draw_cuts(hash_ids(whole.groups, CUT_STREAM), whole.lengths, seed)
 
 
-def read_cuts(path: Path, whole: RawLog) -> npt.NDArray[np.int64]:
-    """int64[S] number of visible events from a Parquet file ``session, cut``.
+def cut_as_given(whole: RawLog, path: Path, min_events: int = 2, falsy: int = UNKNOWN) -> Targets:
+    """One row a session, cut as the Parquet file ``session, cut`` (number of visible events) says.
+
+    A cut behind the last event is allowed: nothing is hidden then, and there are no labels. So a log whose hidden
+    events were removed gives the same visible events. Sessions under ``min_events`` may lack a cut; they are dropped.
 
     Raises
     ------
     InputError
-        If the file is missing, lacks a session, or a cut is not in 1 to n - 1.
+        If the file is missing, lacks a session, or a cut is not in 1 to n.
     """
     if not path.exists():
         raise InputError(path, None, "no such file", "correct split.cuts")
@@ -118,21 +121,20 @@ def read_cuts(path: Path, whole: RawLog) -> npt.NDArray[np.int64]:
         raise InputError(path, None, "columns session and cut are needed", "rename the columns")
     frame = frame.select(SESSION, pl.col("cut").cast(pl.Int64)).unique(SESSION, keep="first").sort(SESSION)
     rows = IdIndex(frame[SESSION].cast(whole.session_ids.dtype)).rows(whole.session_ids)
-    if (rows < 0).any():
-        missing = whole.session_ids[int(np.argmin(rows))]
-        raise InputError(path, None, f"no cut for session {missing}", "give one for every held-out session")
-    cuts = frame["cut"].to_numpy()[rows]
-    wrong = np.flatnonzero((cuts < 1) | (cuts >= whole.lengths))
+    missing = np.flatnonzero((rows < 0) & (whole.lengths >= min_events))
+    if missing.size:
+        problem = f"no cut for session {whole.session_ids[int(missing[0])]}"
+        raise InputError(path, None, problem, "give one for every held-out session")
+    whole, cuts = whole.take(np.flatnonzero(rows >= 0)), frame["cut"].to_numpy()[rows[rows >= 0]]
+    wrong = np.flatnonzero((cuts < 1) | (cuts > whole.lengths))
     if wrong.size:
         session, cut, length = whole.session_ids[int(wrong[0])], cuts[wrong[0]], whole.lengths[wrong[0]]
-        raise InputError(
-            path, None, f"cut {cut} of session {session}", f"give 1 to {length - 1}, it has {length} events"
-        )
-    return cuts
+        raise InputError(path, None, f"cut {cut} of session {session} with {length} events", f"give 1 to {length}")
+    return cut_at(whole, cuts, falsy)
 
 
 def cut_at(whole: RawLog, cuts: npt.NDArray[np.int64], falsy: int = UNKNOWN) -> Targets:
-    """One row a session: its first ``cuts`` events (1 to n - 1) are visible."""
+    """One row a session: its first ``cuts`` events (1 to n) are visible."""
     starts = whole.offsets[:-1]
     visible = whole.take(np.arange(len(whole)), starts, starts + cuts)
     labels = labels_after(starts + cuts, whole.offsets[1:], whole.aids, whole.types, falsy)
@@ -179,13 +181,17 @@ def official(log: RawLog, cut_ms: int, seed: int, min_events: int = 2, cuts: Pat
     A next click on the item whose source id is 0 gives no click label, as in the official script.
     """
     train, whole = hold_out_by_time(log, cut_ms, min_events)
+    return Split(train, cut_known(whole, train, seed, min_events, cuts, log.items.falsy_row), cut_ms)
+
+
+def cut_known(
+    whole: RawLog, train: RawLog, seed: int, min_events: int = 2, cuts: Path | None = None, falsy: int = UNKNOWN
+) -> Targets:
+    """Drop the items that ``train`` lacks; cut each session after a random event, or as the file ``cuts`` says."""
+    if cuts is not None:
+        return cut_as_given(drop_unseen(whole, train, 1), cuts, min_events, falsy)
     whole = drop_unseen(whole, train, min_events)
-    return Split(train, cut_randomly(whole, seed, cuts, log.items.falsy_row), cut_ms)
-
-
-def cut_randomly(whole: RawLog, seed: int, cuts: Path | None = None, falsy: int = UNKNOWN) -> Targets:
-    """One row a session, cut after a random event or as the file ``cuts`` says."""
-    return cut_at(whole, random_cuts(whole, seed) if cuts is None else read_cuts(cuts, whole), falsy)
+    return cut_at(whole, random_cuts(whole, seed), falsy)
 
 
 def every_position(log: RawLog, cut_ms: int | None, share: float, min_events: int = 2) -> Split:
@@ -197,7 +203,7 @@ def every_position(log: RawLog, cut_ms: int | None, share: float, min_events: in
 def last_share(log: RawLog, share: float, seed: int, min_events: int = 2, cuts: Path | None = None) -> Split:
     """The last ``share`` of the sessions without unseen items, each cut after a random event."""
     train, whole = hold_out_by_share(log, share, min_events)
-    return Split(train, cut_randomly(drop_unseen(whole, train, min_events), seed, cuts), None)
+    return Split(train, cut_known(whole, train, seed, min_events, cuts), None)
 
 
 def leave_one_out(log: RawLog, min_events: int = 2) -> Split:

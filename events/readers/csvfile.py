@@ -39,7 +39,9 @@ def read_columns(
         try:
             frame = pl.read_parquet(path)
         except (OSError, pl.exceptions.PolarsError) as error:
-            raise InputError(path, None, f"not a Parquet file: {error}", "write it again") from None
+            raise InputError(
+                path, None, f"not a Parquet file: {str(error).splitlines()[0]}", "write it again"
+            ) from None
         return _choose(frame, path, wanted), lambda row: row + 1
     frame = _read_text(path, data, bad)
     chosen = _choose(frame.drop(RECORD), path, wanted).with_columns(frame[RECORD])

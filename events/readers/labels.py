@@ -70,7 +70,7 @@ def _read_parquet(path: Path) -> pl.DataFrame:
     try:
         frame = pl.read_parquet(path)
     except (OSError, pl.exceptions.PolarsError) as error:
-        raise InputError(path, None, f"not a Parquet file: {error}", "write it again") from None
+        raise InputError(path, None, f"not a Parquet file: {str(error).splitlines()[0]}", "write it again") from None
     if not {SESSION, TYPE, AID} <= set(frame.columns):
         raise InputError(path, None, "columns session, type and aid are needed", "rename the columns")
     ids = [pl.col(name).cast(pl.Int64 if frame[name].dtype.is_integer() else pl.String) for name in (SESSION, AID)]

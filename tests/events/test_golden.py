@@ -9,7 +9,7 @@ import pytest
 from events.labels import Labels, labels_after
 from events.raw import RawLog
 from events.readers.otto import read_otto
-from events.split import cut_at, drop_unseen, hold_out_by_time, official, read_cuts, split_moment
+from events.split import cut_as_given, drop_unseen, hold_out_by_time, official, split_moment
 from tests.events.logs import load_log, read_jsonl, sessions_of, shared
 
 
@@ -55,7 +55,7 @@ def test_labels_and_truncation_at_given_cuts(full: RawLog, tmp_path: Path) -> No
     truncated = read_jsonl(folder / "sessions_truncated.jsonl")
     cuts = {"session": [one["session"] for one in truncated], "cut": [len(one["events"]) for one in truncated]}
     pl.DataFrame(cuts).sample(fraction=1, shuffle=True, seed=1).write_parquet(tmp_path / "cuts.parquet")
-    targets = cut_at(full, read_cuts(tmp_path / "cuts.parquet", full), full.items.falsy_row)
+    targets = cut_as_given(full, tmp_path / "cuts.parquet", falsy=full.items.falsy_row)
     assert sessions_of(targets.visible) == truncated
     assert targets.labels is not None
     golden = read_jsonl(folder / "labels.jsonl")

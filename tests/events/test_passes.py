@@ -151,6 +151,7 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"validation": "leave_one_out", "transductive": True}, "trains on its target", "split.transductive=false"),
     ({"days": 1e-6}, "validation has no target sessions", "split.days"),
     ({"cut_ms": 1}, "validation has no train sessions", "split.cut_ms"),
+    ({"sample": 1e-9}, "the sample holds no session", "sample.sessions"),
     ({"days": 100}, "validation has no train sessions", "split.days"),
 ]
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from events.columns import TARGETS
 from events.errors import InputError
 from events.split import (
+    cut_as_given,
     cut_at,
     cut_everywhere,
     cut_last,
@@ -21,7 +22,6 @@ from events.split import (
     leave_one_out,
     official,
     random_cuts,
-    read_cuts,
     split_moment,
     without_last,
 )
@@ -174,19 +174,38 @@ def test_official_drops_a_click_on_the_falsy_id_only() -> None:
 
 
 def test_cuts_from_a_file(tmp_path: Path) -> None:
-    log = raw_of([session(i, *[(1, 0, "clicks")] * 4) for i in (5, 6)])
+    log = raw_of([session(i, *[(1, 0, "clicks")] * 4) for i in (5, 6)] + [session(7, (1, 0, "clicks"))])
     path = tmp_path / "cuts.parquet"
     with pytest.raises(InputError, match="no such file"):
-        read_cuts(path, log)
+        cut_as_given(log, path)
     pl.DataFrame({"session": [6, 5, 1], "cut": [3, 1, 9]}).write_parquet(path)
-    assert read_cuts(path, log).tolist() == [1, 3]
+    targets = cut_as_given(log, path)
+    assert targets.visible.session_ids.to_list() == [5, 6]
+    assert targets.visible.lengths.tolist() == [1, 3]
     pl.DataFrame({"session": [6], "cut": [3]}).write_parquet(path)
     with pytest.raises(InputError, match="no cut for session 5"):
-        read_cuts(path, log)
-    for cut in (0, 4):
+        cut_as_given(log, path)
+    for cut in (0, 5):
         pl.DataFrame({"session": [5, 6], "cut": [1, cut]}).write_parquet(path)
         with pytest.raises(InputError, match=f"cut {cut} of session 6"):
-            read_cuts(path, log)
+            cut_as_given(log, path)
     pl.DataFrame({"session": [5, 6]}).write_parquet(path)
     with pytest.raises(InputError, match="columns session and cut"):
-        read_cuts(path, log)
+        cut_as_given(log, path)
+
+
+def test_a_log_without_its_hidden_events_gives_the_same_visible_ones(tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    early = [session(i, *[(int(aid), 1, "clicks") for aid in range(i, i + 5)]) for i in range(20)]
+    late = [
+        session(100 + i, *[(int(rng.integers(0, 40)), 90 + j, "clicks") for j in range(rng.integers(1, 9))])
+        for i in range(60)
+    ]
+    whole = official(raw_of([*early, *late]), cut_ms=50, seed=2).targets.visible
+    pl.DataFrame({"session": whole.session_ids, "cut": whole.lengths}).write_parquet(tmp_path / "cuts.parquet")
+    shown = {one["session"]: one for one in sessions_of(whole)}
+    assert min(len(one["events"]) for one in shown.values()) == 1
+    cut_off = official(raw_of([*early, *shown.values()]), cut_ms=50, seed=9, cuts=tmp_path / "cuts.parquet")
+    assert sessions_of(cut_off.targets.visible) == sessions_of(whole)
+    assert cut_off.targets.labels is not None
+    assert cut_off.targets.labels["clicks"].aids.size == 0
