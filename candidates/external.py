@@ -54,7 +54,11 @@ class External:
     def recommend(self, log: SessionLog, k: int, target: str | None = None) -> Lists:
         """The best ``k`` items of the file for each session."""
         lists = self._lists.get(target or TOGETHER)
-        return Lists.empty(len(log)) if lists is None else lists.take(log.sessions).top(k)
+        if lists is None:
+            return Lists.empty(len(log))
+        nothing = len(lists) - 1
+        known = (log.sessions >= 0) & (log.sessions < nothing)
+        return lists.take(np.where(known, log.sessions, nothing)).top(k)
 
     def save(self, folder: Path) -> None:
         """Write the lists of all sessions of the index."""
@@ -93,7 +97,7 @@ class External:
         return table
 
     def _by_session(self, table: pl.DataFrame) -> Lists:
-        """One list for each session of the index."""
+        """One list for each session of the index, and an empty one at the end, for sessions that it does not hold."""
         rows = (
             pl.DataFrame(
                 {
@@ -107,6 +111,6 @@ class External:
             .agg(pl.col(SCORE).max())
             .sort(SESSION, SCORE, AID, descending=[False, True, False])
         )
-        offsets = np.zeros(len(self._sessions) + 1, np.int64)
-        np.cumsum(np.bincount(rows[SESSION].to_numpy(), minlength=len(self._sessions)), out=offsets[1:])
+        offsets = np.zeros(len(self._sessions) + 2, np.int64)
+        np.cumsum(np.bincount(rows[SESSION].to_numpy(), minlength=len(self._sessions) + 1), out=offsets[1:])
         return Lists(offsets, rows[AID].to_numpy().astype(np.int32), rows[SCORE].to_numpy().astype(np.float32))

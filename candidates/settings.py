@@ -1,5 +1,6 @@
 """Settings of the candidates floor: the co-visitation recipes and the sources that fill the pool."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -110,13 +111,27 @@ DEFAULT_SOURCES: dict[str, SourceSettings] = {
 
 
 class CandidatesSettings(Frozen):
-    """What proposes candidates, and how many."""
+    """What proposes candidates, and how many.
 
-    recipes: dict[str, Recipe] = DEFAULT_RECIPES
-    sources: dict[str, SourceSettings] = DEFAULT_SOURCES
-    """Sources of the pool by name, in the order of its columns."""
+    Recipes and sources that a config names are added to the default ones; one with the name of a default changes
+    only the keys it gives (a source of another kind takes its place).
+    """
+
+    defaults: bool = True
+    """Whether the default recipes and sources are there; without them only those named count."""
+    recipes: dict[str, Recipe] = Field(default={})
+    sources: dict[str, SourceSettings] = Field(default={})
+    """Sources of the pool by name, in the order of its columns: the default ones come first."""
     rules: RulesSettings = RulesSettings()
     """The handcrafted rules that the ranker is compared with."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _add_defaults(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or data.get("defaults", True) is False:
+            return data
+        recipes = _merge(DEFAULT_RECIPES, data.get("recipes", {}))
+        return {**data, "recipes": recipes, "sources": _merge(DEFAULT_SOURCES, data.get("sources", {}))}
 
     @model_validator(mode="after")
     def _matrices_exist(self) -> "CandidatesSettings":
@@ -124,3 +139,16 @@ class CandidatesSettings(Frozen):
             if isinstance(source, NeighboursSettings) and source.matrix not in self.recipes:
                 raise ValueError(f"source {name!r} looks up the matrix {source.matrix!r}, which no recipe makes")
         return self
+
+
+def _merge(defaults: Mapping[str, Frozen], given: Any) -> Any:
+    """The defaults, changed and added to by what a config gives."""
+    if not isinstance(given, dict):
+        return given
+    merged: dict[str, Any] = {**defaults, **given}
+    for name, one in given.items():
+        if name in defaults and isinstance(one, dict):
+            default = defaults[name].model_dump()
+            if one.get("kind", default.get("kind")) == default.get("kind"):
+                merged[name] = default | one
+    return merged

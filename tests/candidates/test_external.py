@@ -28,6 +28,12 @@ def test_source_ids_become_rows_unknown_ones_are_left_out(tmp_path: Path) -> Non
     assert lists.row(1)[1].tolist() == [2.0, 1.0, 1.0]
 
 
+def test_a_session_that_the_index_does_not_hold_gets_nothing(tmp_path: Path) -> None:
+    one = SessionLog.of([[], [], [], [0]], n_items=3).slice(2, 4)  # sessions 2 and 3; the index holds 0 to 2
+    table = {"session": ["c"], "aid": [10], "score": [1.0]}
+    assert source(tmp_path / "x.parquet", table).fit(LOG).recommend(one, 5).lengths.tolist() == [1, 0]
+
+
 def test_of_a_repeated_item_the_best_score_counts(tmp_path: Path) -> None:
     table = {"session": ["a"] * 3, "aid": [10, 20, 10], "score": [1, 2, 3]}
     lists = source(tmp_path / "x.parquet", table).fit(LOG).recommend(LOG, 5)

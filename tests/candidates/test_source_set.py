@@ -10,7 +10,13 @@ from pydantic import ValidationError
 from candidates.covisitation import fit_covisitation
 from candidates.pool import Arena
 from candidates.recipes import Recipe
-from candidates.settings import CandidatesSettings, CustomSettings, ExternalSettings, NeighboursSettings
+from candidates.settings import (
+    CandidatesSettings,
+    CustomSettings,
+    ExternalSettings,
+    HistorySettings,
+    NeighboursSettings,
+)
 from candidates.source import Source
 from candidates.source_set import SourceSet
 from events.errors import InputError
@@ -84,7 +90,7 @@ def test_save_and_load_change_nothing(big_log: SessionLog, matrices: dict[str, L
     loaded = SourceSet.of(DEFAULT, big_log.has).load(tmp_path, matrices)
     for name, lists in sources.lists(big_log).items():
         assert_equal(loaded.lists(big_log)[name], lists)
-    fewer = DEFAULT.model_copy(update={"sources": {"history": DEFAULT.sources["history"]}})
+    fewer = CandidatesSettings(defaults=False, sources={"history": DEFAULT.sources["history"]})
     with pytest.raises(InputError, match="other sources"):
         SourceSet.of(fewer, big_log.has).load(tmp_path, matrices)
 
@@ -100,7 +106,7 @@ def test_a_shop_without_types_or_time_does_without_and_says_so() -> None:
     assert list(sources.lists(log)) == ["history", "popularity_clicks"]
 
     by_place = CandidatesSettings(
-        recipes={"any": Recipe(window_seconds=None)}, sources={"near": NeighboursSettings(matrix="any")}
+        defaults=False, recipes={"any": Recipe(window_seconds=None)}, sources={"near": NeighboursSettings(matrix="any")}
     )
     sources = SourceSet.of(by_place, log.has).fit(log, fit_covisitation(log, by_place.recipes))
     assert sources.left_out == {}
@@ -109,7 +115,7 @@ def test_a_shop_without_types_or_time_does_without_and_says_so() -> None:
 
 def test_a_source_of_the_users_own_is_one_class_and_one_line(big_log: SessionLog) -> None:
     mine = CustomSettings(source="tests.candidates.test_source_set:Last", k=1, options={"score": 4.0})
-    settings = CandidatesSettings(sources={"last": mine})
+    settings = CandidatesSettings(defaults=False, sources={"last": mine})
     pool = SourceSet.of(settings, big_log.has).fit(big_log, {}).pool(big_log, Arena())
     np.testing.assert_array_equal(pool.aids, big_log.aids[big_log.offsets[1:] - 1])
     assert set(pool.scores[0].tolist()) == {4.0}
@@ -118,16 +124,18 @@ def test_a_source_of_the_users_own_is_one_class_and_one_line(big_log: SessionLog
 
 
 def test_a_class_that_is_no_source_is_named() -> None:
-    settings = CandidatesSettings(sources={"mine": CustomSettings(source="tests.candidates.test_source_set:NoSource")})
+    settings = CandidatesSettings(
+        defaults=False, sources={"mine": CustomSettings(source="tests.candidates.test_source_set:NoSource")}
+    )
     with pytest.raises(InputError, match="not a candidate source"):
         SourceSet.of(settings, frozenset())
-    settings = CandidatesSettings(sources={"mine": CustomSettings(source="tests.candidates:absent")})
+    settings = CandidatesSettings(defaults=False, sources={"mine": CustomSettings(source="tests.candidates:absent")})
     with pytest.raises(InputError, match="cannot be found"):
         SourceSet.of(settings, frozenset())
 
 
 def test_candidates_from_a_file_need_the_indices() -> None:
-    settings = CandidatesSettings(sources={"file": ExternalSettings(path=Path("x.parquet"))})
+    settings = CandidatesSettings(defaults=False, sources={"file": ExternalSettings(path=Path("x.parquet"))})
     with pytest.raises(ValueError, match="indices"):
         SourceSet.of(settings, frozenset()).fit(SessionLog.of([[0]]), {})
 
@@ -157,5 +165,20 @@ def test_settings_as_a_config_file_writes_them() -> None:
     )
     assert given.recipes["next"].window_seconds is None
     assert given.recipes["next"].type_weights.carts == 6
+    assert list(given.sources) == [*DEFAULT.sources, "near"]
     assert given.sources["near"].k == 7
     assert CandidatesSettings.model_validate(given.model_dump(mode="json")) == given
+
+
+def test_a_config_changes_single_keys_of_the_defaults() -> None:
+    given = CandidatesSettings.model_validate(
+        {
+            "recipes": {"clicks": {"top_k": 40}},
+            "sources": {"history": {"k": 3}, "popularity": {"kind": "history", "first_power": 0.9}},
+        }
+    )
+    assert given.recipes["clicks"] == DEFAULT.recipes["clicks"].model_copy(update={"top_k": 40})
+    assert given.sources["history"] == HistorySettings(k=3)
+    assert given.sources["popularity"] == HistorySettings(first_power=0.9)
+    assert given.recipes["buy2buy"] == DEFAULT.recipes["buy2buy"]
+    assert list(given.sources) == list(DEFAULT.sources)
