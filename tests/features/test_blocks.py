@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from candidates.pool import Arena
+from events.log import SessionLog
 from features.assemble import FeatureBuilder
 from features.items import ItemTable, fit_items
 from features.settings import FeaturesSettings
@@ -127,3 +128,12 @@ def test_a_fit_of_nothing_is_finite_or_nan(has: frozenset[str]) -> None:
     table = fit_items(log, FeaturesSettings())
     assert not np.isinf(table.values).any()
     assert (table.popularity == 0).all()
+
+
+def test_an_event_of_exactly_one_day_is_outside_the_window_of_one_day() -> None:
+    """A window of w days holds what is less than w days older than the log's last event."""
+    day = 86_400
+    log = SessionLog.of([[0, 0, 0, 1]], ts=[[0, 10, 11, 10 + day]], n_items=2)
+    table = fit_items(log, FeaturesSettings(windows_days=(1,)))
+    recent = np.expm1(table.values[:, table.names.index("item_events_1d")])
+    np.testing.assert_allclose(recent, [1.0, 1.0], rtol=1e-6)
