@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,14 @@ from rankers.folds import fold_of, inner_groups, keep_rows
 from rankers.labelling import positives_of
 from rankers.matrix import TrainingMatrix
 from rankers.models import Fit, Rankers
+from rankers.ndcg import mean_ndcg
 from rankers.settings import RankersSettings
 
 ALL = -1
 """Fold of the model that is trained on every session."""
 
 Mask = npt.NDArray[np.bool_]
+Evaluation = tuple[str, float, bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,7 @@ class Selection:
     trained  : bool[n] rows that a model may be trained on: positives and sampled negatives
     labels   : int8[n]
     features : float32[n, F]
+    names    : the F features
     """
 
     usable: Mask
@@ -46,6 +49,7 @@ class Selection:
     trained: Mask
     labels: npt.NDArray[np.int8]
     features: npt.NDArray[np.float32]
+    names: tuple[str, ...]
 
     def training_sessions(self, fold: int) -> Mask:
         """bool[S] sessions that the model of a fold is trained on; for ``ALL``, every usable one."""
@@ -71,17 +75,19 @@ def select(matrix: TrainingMatrix, target: str, settings: RankersSettings) -> Se
     )
     session = np.repeat(np.arange(usable.size), np.diff(matrix.offsets))
     wanted = usable[session] & (trained | inner[session])
-    return Selection(usable, inner, fold, session[wanted], trained[wanted], labels[wanted], matrix.features(wanted))
+    return Selection(
+        usable, inner, fold, session[wanted], trained[wanted], labels[wanted], matrix.features(wanted), matrix.names
+    )
 
 
 def parameters(settings: RankersSettings, threads: int) -> dict[str, Any]:
     """LightGBM's parameters. Histograms are built column by column: additions in one order for any thread count."""
     model = settings.lambdarank.model_dump()
-    del model["max_trees"], model["early_stopping_rounds"]
+    del model["max_trees"], model["early_stopping_rounds"], model["eval_at"]
     return {
         **model,
         "objective": "lambdarank",
-        "metric": "ndcg",
+        "metric": "None",
         "bagging_by_query": True,
         "bagging_freq": 1 if settings.lambdarank.bagging_fraction < 1 else 0,
         "deterministic": True,
@@ -104,19 +110,22 @@ def fit_fold(
     train_sessions = selection.training_sessions(fold)
     train_rows = selection.trained & train_sessions[selection.session]
     train = _dataset(selection, train_rows, settings)
-    rounds = settings.lambdarank.max_trees if trees is None else trees
-    valid: list[Any] = []
-    callbacks: list[Any] = []
-    if trees is None:
+    model = settings.lambdarank
+    if trees is not None:
+        booster = lgb.train(parameters(settings, threads), train, trees)
+        best, score = booster.num_trees(), None
+    else:
         inner_rows = selection.inner_sessions(fold)[selection.session]
-        valid = [_dataset(selection, inner_rows, settings, train)]
-        callbacks = [lgb.early_stopping(settings.lambdarank.early_stopping_rounds, verbose=False)]
-    names = ["inner"] * len(valid)
-    booster = lgb.train(parameters(settings, threads), train, rounds, valid, valid_names=names, callbacks=callbacks)
-    best = booster.best_iteration if trees is None else booster.num_trees()
-    score = None
-    if trees is None:
-        score = float(booster.best_score["inner"][f"ndcg@{settings.lambdarank.eval_at}"])
+        booster = lgb.train(
+            parameters(settings, threads),
+            train,
+            model.max_trees,
+            [_dataset(selection, inner_rows, settings, train)],
+            valid_names=["inner"],
+            feval=_ndcg_of(selection, inner_rows, model.eval_at),
+            callbacks=[lgb.early_stopping(model.early_stopping_rounds, verbose=False)],
+        )
+        best, score = booster.best_iteration, float(booster.best_score["inner"]["ndcg"])
     return Fit(
         target=target,
         fold=fold,
@@ -128,6 +137,13 @@ def fit_fold(
     )
 
 
+def _ndcg_of(selection: Selection, rows: Mask, k: int) -> Callable[[npt.NDArray[np.float64], Any], Evaluation]:
+    sizes = np.unique(selection.session[rows], return_counts=True)[1]
+    offsets = np.cumsum([0, *sizes]).astype(np.int64)
+    labels = selection.labels[rows]
+    return lambda scores, _: ("ndcg", float(mean_ndcg(offsets, labels, scores, k)), True)
+
+
 def _dataset(selection: Selection, rows: Mask, settings: RankersSettings, reference: Any = None) -> Any:
     sizes = np.unique(selection.session[rows], return_counts=True)[1]  # present sessions only: LightGBM needs sizes > 0
     return lgb.Dataset(
@@ -135,6 +151,7 @@ def _dataset(selection: Selection, rows: Mask, settings: RankersSettings, refere
         selection.labels[rows],
         reference=reference,
         group=sizes,
+        feature_name=list(selection.names),
         params={"max_bin": settings.lambdarank.max_bin, "verbosity": -1},
         free_raw_data=True,
     )

@@ -1,0 +1,125 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pyarrow.parquet as pq
+import pytest
+
+from candidates.pool import Arena
+from events.errors import InputError
+from rankers.matrix import MatrixWriter, TrainingMatrix, read_matrix
+from tests.rankers.world import POOL, World, log_of, write_world
+
+WORLD = World.plain(empty=frozenset({0, 7, 29}))
+
+
+def small(path: Path, chunk: int = 100) -> TrainingMatrix:
+    labels = {"clicks": WORLD.planted(30, "clicks"), "carts": WORLD.planted(30, "carts")}
+    return write_world(path, WORLD, log_of(30, per_group=3), labels, chunk)
+
+
+def test_the_matrix_reads_back(tmp_path: Path) -> None:
+    matrix = small(tmp_path / "m.parquet", chunk=4)
+    there = [s for s in range(30) if s not in WORLD.empty]
+    assert matrix.sessions.tolist() == there
+    assert matrix.groups.tolist() == [s // 3 for s in there]
+    assert np.diff(matrix.offsets).tolist() == [POOL] * len(there)
+    log = log_of(30)
+    candidates = WORLD.pool(log, Arena())
+    features = WORLD.build(log, candidates, Arena())
+    assert (matrix.aids == candidates.aids).all()
+    assert (matrix.features() == features).all()
+    wanted = np.random.default_rng(0).random(len(matrix)) < 0.3
+    wanted[matrix.row_groups[1] : matrix.row_groups[3]] = False
+    assert (matrix.features(wanted) == features[wanted]).all()
+    assert matrix.labels["clicks"].sum() == len(there)
+    assert matrix.labels["carts"].dtype == np.int8
+    assert matrix.outside == {"clicks": 0, "carts": 0}
+
+
+def test_labels_outside_the_pool_are_counted(tmp_path: Path) -> None:
+    unreachable = {"clicks": World.plain().planted(30, "clicks")}
+    matrix = write_world(tmp_path / "m.parquet", WORLD, log_of(30), unreachable)
+    assert matrix.outside == {"clicks": 3}
+
+
+def test_the_digest_knows_every_value_and_no_chunk(tmp_path: Path) -> None:
+    digest = small(tmp_path / "a.parquet", chunk=4).digest
+    assert small(tmp_path / "b.parquet", chunk=30).digest == digest
+    labels = {"clicks": WORLD.planted(30, "carts")}
+    assert write_world(tmp_path / "c.parquet", WORLD, log_of(30, 3), labels).digest != digest
+
+
+@pytest.mark.parametrize("disorder", ["positives first", "sessions", "repeated item"])
+def test_rows_in_another_order_are_refused(tmp_path: Path, disorder: str) -> None:
+    log, world = log_of(2), World.plain()
+    pool = world.pool(log, Arena())
+    features = world.build(log, pool, Arena())
+    labels = {"clicks": world.planted(2, "clicks")}
+    sessions = log.sessions
+    if disorder == "positives first":
+        first = int(np.flatnonzero(pool.aids[:POOL] == labels["clicks"].row(0)[0])[0])
+        order = np.array([first, *(i for i in range(2 * POOL) if i != first)])
+        assert first > 0
+        pool = replace(pool, aids=pool.aids[order])
+    elif disorder == "sessions":
+        sessions = sessions[::-1].copy()
+    else:
+        pool.aids[5] = pool.aids[4]
+    with (
+        pytest.raises(ValueError, match="ascend by session, then by item"),
+        MatrixWriter(tmp_path / "m.parquet", world.names, ["clicks"]) as writer,
+    ):
+        writer.add(sessions, log.groups, pool, features, labels)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_in_another_order_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "m.parquet"
+    small(path)
+    metadata = pq.read_schema(path)
+    table = pq.read_table(path)
+    order = np.lexsort((-table["label_clicks"].to_numpy(), table["session"].to_numpy()))
+    key_values = pq.read_metadata(path).metadata
+    shuffled = table.take(order).replace_schema_metadata(key_values)
+    assert metadata.names == shuffled.schema.names
+    pq.write_table(shuffled, path)
+    with pytest.raises(InputError, match="not in the order"):
+        read_matrix(path)
+
+
+def test_wrong_sizes_are_refused(tmp_path: Path) -> None:
+    log, world = log_of(2), World.plain()
+    pool = world.pool(log, Arena())
+    features = world.build(log, pool, Arena())
+    labels = {"clicks": world.planted(2, "clicks")}
+    with MatrixWriter(tmp_path / "m.parquet", world.names, ["clicks"]) as writer:
+        with pytest.raises(ValueError, match="features must be"):
+            writer.add(log.sessions, log.groups, pool, features[:, :2], labels)
+        with pytest.raises(ValueError, match="same sessions"):
+            writer.add(log.sessions[:1], log.groups[:1], pool, features, labels)
+    with pytest.raises(ValueError, match="same name"):
+        MatrixWriter(tmp_path / "n.parquet", ["aid"], ["clicks"])
+
+
+def test_what_is_no_matrix_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such file"):
+        read_matrix(tmp_path / "missing.parquet")
+    path = tmp_path / "other.parquet"
+    pl.DataFrame({"a": [1]}).write_parquet(path)
+    with pytest.raises(InputError, match="not a training matrix"):
+        read_matrix(path)
+    whole = tmp_path / "m.parquet"
+    small(whole)
+    path.write_bytes(whole.read_bytes()[:2000])
+    with pytest.raises(InputError, match="not a training matrix"):
+        read_matrix(path)
+
+
+def test_a_matrix_without_rows(tmp_path: Path) -> None:
+    with MatrixWriter(tmp_path / "m.parquet", ["x"], ["clicks"]):
+        pass
+    matrix = read_matrix(tmp_path / "m.parquet")
+    assert len(matrix) == matrix.n_sessions == 0
+    assert matrix.features().shape == (0, 1)
