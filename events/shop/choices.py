@@ -1,10 +1,10 @@
 """Which item comes next: from the whole shop, from a category, along an affinity, or out of one's own past."""
 
+from math import exp
+
 from events.compiled import kernel
 from events.shop.state import Habits, State, next_uniform
 from events.shop.world import World
-
-import numpy as np  # isort: skip
 
 TRIES = 12
 """How often a visitor who met an item out of season looks for another one."""
@@ -17,8 +17,8 @@ def season(world: World, habits: Habits, item: int, day: float) -> float:
     if rise <= 0.0:
         return 0.0
     faded = day - world.fades[item]
-    level = min(rise, 1.0)
-    return level * np.exp(-faded / habits.fade_days) if faded > 0.0 else level
+    level = min(float(rise), 1.0)
+    return level * exp(-float(faded) / habits.fade_days) if faded > 0.0 else level
 
 
 @kernel
@@ -72,7 +72,7 @@ def draw_related(world: World, habits: Habits, state: State, item: int, accessor
             k += 1
         found = world.related[item, k + substitutes if is_accessory else k]
         if in_season(world, habits, state, found):
-            return np.int64(found)
+            return int(found)
     return -1
 
 
@@ -81,11 +81,11 @@ def draw_own(habits: Habits, state: State) -> int:
     """An item of one's own past, recent ones and bought ones first."""
     place = 0
     for _ in range(3):
-        back = np.int64(state.size * next_uniform(state) ** habits.revisit_recency)
+        back = int(state.size * next_uniform(state) ** habits.revisit_recency)
         place = state.size - 1 - back
         if state.types[place] != 0 or next_uniform(state) >= habits.revisit_buys:
             break
-    return np.int64(state.items[place])
+    return int(state.items[place])
 
 
 @kernel
@@ -93,8 +93,8 @@ def draw_of_basket(state: State) -> int:
     """An item of the basket, the latest ones first."""
     for place in range(state.open - 1, 0, -1):
         if next_uniform(state) < 0.6:
-            return np.int64(state.basket[place])
-    return np.int64(state.basket[0])
+            return int(state.basket[place])
+    return int(state.basket[0])
 
 
 @kernel

@@ -1,5 +1,7 @@
 """One visitor, event by event: each step draws what happens next from the state, at the moment it happens."""
 
+from math import exp, log
+
 import numpy as np
 import numpy.typing as npt
 
@@ -24,8 +26,8 @@ CLICK, CART, ORDER = 0, 1, 2
 def arrival(seed: int, arrivals: npt.NDArray[np.float64], row: int, rows: int) -> int:
     """Milliseconds after the log's begin at which session ``row`` of ``rows`` starts; ascending with the row."""
     goal = (row + uniform(seed, row)) / rows
-    hour = min(np.searchsorted(arrivals, goal, side="right") - 1, arrivals.size - 2)
-    return np.int64((hour + (goal - arrivals[hour]) / (arrivals[hour + 1] - arrivals[hour])) * HOUR_MS)
+    hour = min(int(np.searchsorted(arrivals, goal, side="right")) - 1, arrivals.size - 2)
+    return int((hour + (goal - arrivals[hour]) / (arrivals[hour + 1] - arrivals[hour])) * HOUR_MS)
 
 
 @kernel
@@ -33,13 +35,13 @@ def begin(
     world: World, habits: Habits, state: State, seed: int, session: int, start: int, clock: int, end: int
 ) -> None:
     """Let a session enter at ``clock`` (unix ms; ``start`` and ``end`` of the log) and look at its first item."""
-    state.seed = np.int64(mix(seed, session))
+    state.seed = mix(seed, session)
     state.stream, state.size, state.open = 0, 0, 0
     state.start, state.clock, state.end = start, min(clock, end - 1), end
     begin_draws(state)
     state.level = min(np.searchsorted(habits.level_cdf, next_uniform(state), side="right"), habits.visit_end.size - 1)
     spread = habits.buyer_spread
-    state.buyer = np.exp(spread * next_normal(state) - 0.5 * spread * spread)
+    state.buyer = exp(spread * next_normal(state) - 0.5 * spread * spread)
     item = draw_of_shop(world, habits, state)
     state.intent = state.intent_before = world.category[item]
     remember(state, item, CLICK)
@@ -54,7 +56,7 @@ def step(world: World, habits: Habits, state: State) -> bool:
     item = state.items[state.size - 1]
     kind = state.types[state.size - 1]
     if kind == ORDER and state.open > 0 and next_uniform(state) < habits.order_more:
-        return happen(state, draw_of_basket(state), ORDER, habits.order_gap_ms * -np.log(1.0 - next_uniform(state)))
+        return happen(state, draw_of_basket(state), ORDER, habits.order_gap_ms * -log(1.0 - next_uniform(state)))
 
     returned = False
     if state.size > 1:  # no session of a single event
@@ -67,23 +69,26 @@ def step(world: World, habits: Habits, state: State) -> bool:
             returned = True
     pause = 0.0
     if not returned:
-        pause = 1000.0 * habits.browse_gap_seconds * np.exp(habits.browse_gap_spread * next_normal(state))
+        pause = 1000.0 * habits.browse_gap_seconds * exp(habits.browse_gap_spread * next_normal(state))
 
     if state.open > 0:
         chance = habits.order_on_return if returned else habits.order_basket
         if kind == CART and not returned:
             chance = habits.order_after_cart
         if next_uniform(state) < chance:
+            state.buyer *= habits.satisfied
             return happen(state, draw_of_basket(state), ORDER, pause)
-    if kind == CLICK and not returned and next_uniform(state) < cart_chance(world, habits, state, item):
-        return happen(state, item, CART, pause)
+    if kind != ORDER and not returned:
+        chance = habits.cart_more if kind == CART else cart_chance(world, habits, state, item)
+        if next_uniform(state) < chance:
+            return happen(state, item, CART, pause)
     return happen(state, next_click(world, habits, state, returned), CLICK, pause)
 
 
 @kernel
 def happen(state: State, item: int, kind: int, pause: float) -> bool:
     """Remember the event ``pause`` milliseconds later, unless the log ends before; a second event always fits."""
-    clock = state.clock + np.int64(pause)
+    clock = state.clock + int(pause)
     if clock >= state.end:
         if state.size > 1:
             return False
@@ -102,10 +107,10 @@ def come_back(world: World, habits: Habits, state: State, after_order: bool) -> 
     clock = state.clock
     median = habits.same_day_hours if next_uniform(state) < habits.same_day else habits.visit_gap_hours
     for _ in range(24):
-        hours = median * np.exp(habits.visit_gap_spread * next_normal(state))
-        clock = state.clock + np.int64(hours * HOUR_MS)
+        hours = median * exp(habits.visit_gap_spread * next_normal(state))
+        clock = state.clock + int(hours * HOUR_MS)
         hour = ((clock - state.start) / HOUR_MS) % 24.0
-        low = np.int64(hour)
+        low = int(hour)
         demand = world.rhythm[low] + (hour - low) * (world.rhythm[low + 1] - world.rhythm[low])
         if next_uniform(state) < demand:
             break
@@ -128,13 +133,13 @@ def cart_chance(world: World, habits: Habits, state: State, item: int) -> float:
             chance *= habits.cart_again
     if count_own(state, item, ORDER) > 0:
         chance *= habits.rebuy
-    return min(chance, 0.8)
+    return min(float(chance), 0.8)
 
 
 @kernel
 def next_click(world: World, habits: Habits, state: State, returned: bool) -> int:
     """The next item looked at: the same again, an own one, a related one, one of the intent, or something new."""
-    last = np.int64(state.items[state.size - 1])
+    last = int(state.items[state.size - 1])
     if returned:
         if next_uniform(state) < habits.revisit_on_return:
             return draw_own(habits, state)
@@ -144,7 +149,7 @@ def next_click(world: World, habits: Habits, state: State, returned: bool) -> in
             return last
         if u < habits.repeat + habits.revisit:
             return draw_own(habits, state)
-    found = np.int64(-1)
+    found = -1
     if next_uniform(state) < habits.wander:
         source = draw_own(habits, state) if next_uniform(state) < habits.wander_back else last
         bought = state.types[state.size - 1] != CLICK
@@ -156,5 +161,5 @@ def next_click(world: World, habits: Habits, state: State, returned: bool) -> in
     if found < 0:
         found = draw_of_shop(world, habits, state)
     if world.category[found] != state.intent:
-        state.intent_before, state.intent = state.intent, np.int64(world.category[found])
+        state.intent_before, state.intent = state.intent, int(world.category[found])
     return found

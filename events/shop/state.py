@@ -1,5 +1,6 @@
 """The whole memory of one session: who visits, what for, what was seen so far. Nothing about the future."""
 
+from math import cos, log, pi, sqrt
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -67,8 +68,10 @@ class Habits(NamedTuple):
     cart: float
     cart_seen: float
     cart_again: float
+    cart_more: float
     rebuy: float
     buyer_spread: float
+    satisfied: float
     order_after_cart: float
     order_basket: float
     order_on_return: float
@@ -80,33 +83,34 @@ class Habits(NamedTuple):
 
 def make_habits(settings: ShopSettings) -> Habits:
     """The settings as a kernel wants them."""
-    arrays = {
+    values: dict[str, Any] = {
         "level_cdf": np.cumsum(settings.level_shares) / np.sum(settings.level_shares),
         "visit_end": np.array(settings.visit_end, np.float64),
         "visit_return": np.array(settings.visit_return, np.float64),
     }
-    numbers = {name: float(getattr(settings, name)) for name in Habits._fields if name not in arrays}
-    return Habits(**numbers, **arrays)
+    for name in Habits._fields:
+        values.setdefault(name, getattr(settings, name))
+    return Habits(**values)
 
 
 @kernel
 def next_uniform(state: State) -> float:
     """The event's next draw in [0, 1)."""
     state.draw += 1
-    return uniform(state.key, state.draw)
+    return float(uniform(state.key, state.draw))
 
 
 @kernel
 def next_normal(state: State) -> float:
     """The event's next standard normal draw (Box and Muller)."""
-    radius = np.sqrt(-2.0 * np.log(1.0 - next_uniform(state)))
-    return radius * np.cos(2.0 * np.pi * next_uniform(state))
+    radius = sqrt(-2.0 * log(1.0 - next_uniform(state)))
+    return radius * cos(2.0 * pi * next_uniform(state))
 
 
 @kernel
 def begin_draws(state: State) -> None:
     """Set the counters for the event that comes: a pure function of seed, session, stream and event number."""
-    state.key = np.int64(mix(np.int64(mix(state.seed, state.stream)), state.size))
+    state.key = mix(int(mix(state.seed, state.stream)), state.size)
     state.draw = 0
 
 

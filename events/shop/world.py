@@ -180,13 +180,13 @@ def fill_related(
         c = category[x]
         own = first[c + 1] - first[c]
         place = (x - first[c] + 0.5) / own
-        key = mix(seed, x)
+        key = int(mix(seed, x))
         for k in range(width):
             target = c
             if k >= substitutes:  # two categories of accessories for each category
-                side = mix(seed, -1 - (c * 2 + (k & 1)))
+                side = int(mix(seed, -1 - (c * 2 + (k & 1))))
                 shift = (0.7 + 0.9 * uniform(side, 0)) if k & 1 else 1.0 / (0.7 + 0.9 * uniform(side, 0))
-                target = min(count - 1, np.int64((c + 0.5) * shift + 2.0 * uniform(side, 1)))
+                target = min(count - 1, int((c + 0.5) * shift + 2.0 * uniform(side, 1)))
                 if target == c:
                     target = c + 1 if c + 1 < count else c - 1
             size = first[target + 1] - first[target]
@@ -194,7 +194,7 @@ def fill_related(
             normal = radius * np.cos(2.0 * np.pi * uniform(key, 2 * k + 1))
             goal = place * np.exp(reach * normal)
             goal = goal if goal < 1.0 else 1.0 / goal  # reflected at the least popular
-            rank = min(np.int64(goal * size), size - 1)
+            rank = min(int(goal * size), size - 1)
             for _ in range(size):  # the next one, if this one is taken
                 y = first[target] + rank
                 taken = y == x
