@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from candidates.pool import Arena
 from events.errors import InputError
+from events.lists import Lists
 from events.log import NEEDS, SessionLog
 from features import assemble
 from features.assemble import FeatureBuilder
@@ -57,7 +58,7 @@ def test_an_identifier_is_never_a_feature() -> None:
     def rename(aids: np.ndarray) -> np.ndarray:
         return (aids * 3 + 1).astype(np.int32)
 
-    def spread(lists):
+    def spread(lists: Lists) -> Lists:
         offsets = np.zeros(3 * len(lists) + 1, np.int64)
         lengths = np.zeros(3 * len(lists), np.int64)
         lengths[1::3] = lists.lengths
@@ -218,6 +219,24 @@ def test_the_item_table_survives_the_disk(tmp_path: Path) -> None:
     (tmp_path / "names.json").unlink()
     with pytest.raises(InputError, match="no such file"):
         ItemTable.load(tmp_path)
+
+
+def test_memory_mapped_inputs_give_the_same_bytes(tmp_path: Path) -> None:
+    chunk = random_chunk(6, ALL)
+    whole = builder_of(chunk).build(chunk.log, chunk.candidates, Arena())
+    folders = {name: tmp_path / name for name in ("log", "items", *chunk.matrices)}
+    for folder in folders.values():
+        folder.mkdir()
+    chunk.log.save(folders["log"])
+    fit_items(chunk.log, FeaturesSettings()).save(folders["items"])
+    for name, lists in chunk.matrices.items():
+        lists.save(folders[name])
+    log = SessionLog.load(folders["log"])
+    assert fit_items(log, FeaturesSettings()).values.tobytes() == ItemTable.load(folders["items"]).values.tobytes()
+    matrices = {name: Lists.load(folders[name]) for name in chunk.matrices}
+    items = ItemTable.load(folders["items"])
+    builder = FeatureBuilder(FeaturesSettings(), ALL, COLUMNS, items, matrices)
+    assert builder.build(log, chunk.candidates, Arena()).tobytes() == whole.tobytes()
 
 
 def test_rates_do_not_depend_on_the_span_of_the_fit() -> None:
