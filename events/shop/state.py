@@ -88,8 +88,7 @@ def make_habits(settings: ShopSettings) -> Habits:
         "visit_end": np.array(settings.visit_end, np.float64),
         "visit_return": np.array(settings.visit_return, np.float64),
     }
-    for name in Habits._fields:
-        values.setdefault(name, getattr(settings, name))
+    values |= {name: getattr(settings, name) for name in Habits._fields if name not in values}
     return Habits(**values)
 
 
