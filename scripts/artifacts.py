@@ -1,5 +1,7 @@
 """Opening what earlier stages wrote: passes, indices, matrices, sources, features."""
 
+from collections.abc import Mapping
+
 from candidates.source_set import SourceSet
 from events.index import IdIndex
 from events.lists import Lists
@@ -11,10 +13,13 @@ from rankers.scoring import Scorer
 from scripts.pipeline import Run
 
 
-def say_left_out(what: str, left_out: dict[str, str]) -> None:
-    """Print what a shop has to do without, and why."""
+def say_left_out(what: str, left_out: Mapping[str, str]) -> None:
+    """Print what a shop has to do without, and why; names with the same reason share a line."""
+    by_reason: dict[str, list[str]] = {}
     for name, reason in left_out.items():
-        print(f"  without {what} {name}: {reason}")
+        by_reason.setdefault(reason, []).append(name)
+    for reason, names in by_reason.items():
+        print(f"  without {what} {', '.join(names)}: {reason}")
 
 
 def open_pass(run: Run, pass_name: str) -> PassData:

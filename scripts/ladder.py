@@ -86,6 +86,9 @@ def evaluate(run: Run, data: PassData, ranked: Mapping[str, Lists], rows: Rows |
     log, labels = data.target_log, data.labels
     if rows is not None and rows.size < len(log):
         log, labels = log.take(rows), take_labels(labels, rows)
+    for target in data.targets:
+        if labels[target].aids.size == 0:
+            print(f"  no session has a label for {target}: it is reported as absent, the total goes over the others")
     rungs = {**_rungs(run, data, log, data.targets), "ranker": ranked}
     hits = {rung: hits_by_target(lists, labels, k) for rung, lists in rungs.items()}
     ladder = {rung: Scores.of(found, weights) for rung, found in hits.items()}

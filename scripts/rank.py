@@ -38,7 +38,9 @@ def _work(run: Run, pass_name: str, folder: Path) -> dict[str, Any]:
         targets=data.targets,
         threads=run.settings.n_threads,
     )
-    say_left_out("ranker", rankers.reasons)
+    # A target without any model says so once, not for each of its folds.
+    missing = {target for target in data.targets if target in rankers.reasons}
+    say_left_out("ranker", {k: v for k, v in rankers.reasons.items() if k in missing or k.split()[0] not in missing})
     rankers.save(folder / "models")
     scorer = open_scorer(run, data, Rankers.load(folder / "models"))
     log = data.target_log
