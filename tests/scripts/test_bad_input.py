@@ -66,7 +66,7 @@ def test_a_bad_line_is_named_and_nothing_is_left(config, capsys, kind):
     assert nothing_is_left(config.parent)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in BAD_LINES])
+@pytest.mark.parametrize("kind", list(BAD_LINES))
 def test_skipping_counts_bad_lines_and_goes_on(config, capsys, kind):
     late = session(9).replace("16612000", "16619000")
     bad, _ = BAD_LINES[kind]
