@@ -61,14 +61,22 @@ def _parse_integer(data: npt.NDArray[np.uint8], start: int, stop: int) -> tuple[
 
 
 @inline
-def _compare(
-    data: npt.NDArray[np.uint8], start: int, stop: int, text: npt.NDArray[np.uint8], first: int, last: int
-) -> int:
-    """Sign of comparing ``data[start:stop]`` with ``text[first:last]``, byte by byte."""
-    for step in range(min(stop - start, last - first)):
-        if data[start + step] != text[first + step]:
-            return -1 if data[start + step] < text[first + step] else 1
-    return (stop - start) - (last - first)
+def _slot(data: npt.NDArray[np.uint8], start: int, stop: int, n_slots: int) -> np.int64:
+    """Where to begin looking for these bytes in a table of 2^m slots (FNV-1a, its high half folded in)."""
+    mixed = np.uint64(0xCBF29CE484222325)
+    for place in range(start, stop):
+        mixed = (mixed ^ np.uint64(data[place])) * np.uint64(0x100000001B3)
+    return np.int64((mixed ^ (mixed >> np.uint64(32))) & np.uint64(n_slots - 1))
+
+
+@kernel
+def _fill_slots(text: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64], slots: npt.NDArray[np.int32]) -> None:
+    """Put each id into the first free slot from its own on; slots hold -1 at first and stay half empty."""
+    for row in range(offsets.size - 1):
+        slot = _slot(text, offsets[row], offsets[row + 1], slots.size)
+        while slots[slot] >= 0:
+            slot = (slot + 1) & (slots.size - 1)
+        slots[slot] = row
 
 
 @kernel
@@ -102,29 +110,38 @@ def _rows_of_strings(
     stops: npt.NDArray[np.int64],
     text: npt.NDArray[np.uint8],
     offsets: npt.NDArray[np.int64],
+    slots: npt.NDArray[np.int32],
     values: npt.NDArray[np.int64],
     rows: npt.NDArray[np.int32],
 ) -> None:
     for i in range(starts.size):
-        low, high = 0, offsets.size - 1
-        while low < high:
-            middle = (low + high) // 2
-            if _compare(data, starts[i], stops[i], text, offsets[middle], offsets[middle + 1]) > 0:
-                low = middle + 1
-            else:
-                high = middle
+        start, size = starts[i], stops[i] - starts[i]
         rows[i] = UNKNOWN
-        same = low < offsets.size - 1 and (
-            _compare(data, starts[i], stops[i], text, offsets[low], offsets[low + 1]) == 0
-        )
-        if same:
-            rows[i] = low
+        slot = _slot(data, start, start + size, slots.size)
+        while slots[slot] >= 0 and rows[i] == UNKNOWN:
+            row = slots[slot]
+            first = offsets[row]
+            same = offsets[row + 1] - first == size
+            step = 0
+            while same and step < size:
+                same = data[start + step] == text[first + step]
+                step += 1
+            if same:
+                rows[i] = row
+            slot = (slot + 1) & (slots.size - 1)
         values[i] = rows[i]
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """The ids of an index, made ready to be looked up in bytes; without an index any integer will do."""
+    """The ids of an index, made ready to be looked up in bytes; without an index any integer will do.
+
+    integer : whether the ids are integers
+    ids     : int64[n] the integers, ascending
+    table   : int32[...] integers: row by ``id - ids[0]``, empty if the ids are too far apart (then a binary search);
+              strings: a hash table of rows
+    names   : the strings
+    """
 
     integer: bool
     ids: npt.NDArray[np.int64]
@@ -137,7 +154,10 @@ class Known:
         nothing = IdBytes(np.zeros(0, np.uint8), np.zeros(1, np.int64))
         ids, table = np.zeros(0, np.int64), np.zeros(0, np.int32)
         if index is not None and not index.is_integer:
-            return cls(False, ids, table, IdBytes.of(index.ids))
+            names = IdBytes.of(index.ids)
+            slots = np.full(1 << (2 * len(index)).bit_length(), UNKNOWN, np.int32)
+            _fill_slots(names.text, names.offsets, slots)
+            return cls(False, ids, slots, names)
         if index is not None and len(index):
             ids = index.ids.to_numpy()
             span = int(ids[-1]) - int(ids[0]) + 1
@@ -158,5 +178,5 @@ class Known:
         if self.integer:
             _rows_of_integers(data, starts, stops, self.ids, self.table, values, rows)
         else:
-            _rows_of_strings(data, starts, stops, self.names.text, self.names.offsets, values, rows)
+            _rows_of_strings(data, starts, stops, self.names.text, self.names.offsets, self.table, values, rows)
         return rows, values

@@ -39,21 +39,22 @@ def _render(
     target_offsets: npt.NDArray[np.int64],
     item_text: npt.NDArray[np.uint8],
     item_offsets: npt.NDArray[np.int64],
-    offsets: npt.NDArray[np.int64],
+    starts: npt.NDArray[np.int64],
+    stops: npt.NDArray[np.int64],
     aids: npt.NDArray[np.int32],
     out: npt.NDArray[np.uint8],
 ) -> int:
-    """Write rows into ``out`` and return the number of bytes; ``offsets`` goes session by session, target by target."""
+    """Write rows into ``out``, session by session and target by target, and return the number of bytes."""
     size = 0
     n_targets = target_offsets.size - 1
-    for row in range(offsets.size - 1):
+    for row in range(starts.size):
         size = _copy(session_text, session_offsets, first_session + row // n_targets, out, size)
         out[size] = UNDERSCORE
         size = _copy(target_text, target_offsets, row % n_targets, out, size + 1)
         out[size] = COMMA
         size += 1
-        for i in range(offsets[row], offsets[row + 1]):
-            if i > offsets[row]:
+        for i in range(starts[row], stops[row]):
+            if i > starts[row]:
                 out[size] = SPACE
                 size += 1
             size = _copy(item_text, item_offsets, aids[i], out, size)
@@ -72,11 +73,15 @@ def _refuse_separators(path: Path, what: str, ids: pl.Series, separators: str) -
         raise InputError(path, None, f"the {what} id {bad[0]!r} cannot be written", remedy)
 
 
-def _rows(lists: list[Lists], start: int, stop: int, k: int) -> Lists:
-    """The first k of each list of sessions ``start:stop``, session by session, target by target."""
-    parts = [one.slice(start, stop).top(k) for one in lists]
-    order = np.arange(len(parts) * (stop - start)).reshape(len(parts), stop - start)
-    return Lists.concat(parts).take(order.T.ravel())
+def _interleave(
+    lists: list[Lists], start: int, stop: int, k: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int32]]:
+    """Where the first k items of each row begin and end, session by session, target by target, and the items."""
+    parts = [one.slice(start, stop) for one in lists]
+    bases = np.cumsum([0] + [part.aids.size for part in parts[:-1]])
+    starts = np.stack([part.offsets[:-1] + base for part, base in zip(parts, bases, strict=True)], axis=1).ravel()
+    lengths = np.stack([np.minimum(part.lengths, k) for part in parts], axis=1).ravel()
+    return starts, starts + lengths, np.concatenate([part.aids for part in parts])
 
 
 def write_submission(
@@ -116,13 +121,13 @@ def write_submission(
     with atomic_file(path) as beside, beside.open("wb") as file:
         file.write(HEADER.encode() + b"\n")
         for start in range(0, len(session_ids) if targets else 0, CHUNK):
-            rows = _rows(chosen, start, min(start + CHUNK, len(session_ids)), k)
-            need = len(rows) * row_size + rows.aids.size * (known.longest + 1)
+            starts, stops, aids = _interleave(chosen, start, min(start + CHUNK, len(session_ids)), k)
+            need = starts.size * row_size + int((stops - starts).sum()) * (known.longest + 1)
             if need > out.size:
                 out = np.empty(need, np.uint8)
             size = _render(
                 sessions.text, sessions.offsets, start, names.text, names.offsets, known.text, known.offsets,
-                rows.offsets, rows.aids, out,
+                starts, stops, aids, out,
             )  # fmt: skip
             file.write(out[:size].data)
     return len(targets) * len(session_ids)
