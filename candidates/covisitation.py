@@ -6,7 +6,10 @@ import numpy as np
 import numpy.typing as npt
 
 from candidates.covisitation_kernels import (
+    EVENT_BITS,
+    ITEM_BITS,
     QUANTUM,
+    TIME_BITS,
     close_up,
     count_postings,
     fill_postings,
@@ -30,7 +33,7 @@ NO_WINDOW = 1 << 62
 class Tails:
     """The last events of each session, packed.
 
-    offsets : int64[S+1]; words : int64[M], see ``covisitation_kernels``
+    offsets : int64[S+1]; words : int64[M+1], see ``covisitation_kernels``
     span    : seconds between the first and the last event of the whole log; 0 without time
     """
 
@@ -48,12 +51,12 @@ def fit_covisitation(
     Recipes that the log cannot serve are left out; :func:`usable_recipes` says which and why. Scores are the sums of
     weights, exact to 2^-20 a pair, as float32; ties of these go by ascending item. The result is the same for any
     number of threads and any order of the sessions. Recipes that count the same pairs share one pass, recipes that
-    keep the same events one packed copy of the log (8 bytes an event).
+    keep the same events one packed copy of the log (16 bytes an event).
 
     Raises
     ------
     ValueError
-        If the log spans 2^31 seconds or more, or its sums could exceed 64 bits.
+        If the log spans 2^31 seconds or more, has over 2^30 items or 2^32 events, or its sums could exceed 64 bits.
     """
     usable, _ = usable_recipes(recipes, log.has)
     t_first, span = _span(log)
@@ -78,32 +81,32 @@ def _span(log: SessionLog) -> tuple[int, int]:
     if log.ts is None or log.ts.size == 0:
         return 0, 0
     t_first, t_last = int(log.ts.min()), int(log.ts.max())
-    if t_last - t_first >= 1 << 31:
-        raise ValueError(f"the log spans {t_last - t_first} seconds; co-visitation packs less than 2^31")
+    if t_last - t_first >= 1 << TIME_BITS:
+        raise ValueError(f"the log spans {t_last - t_first} seconds; co-visitation packs less than 2^{TIME_BITS}")
     return t_first, t_last - t_first
 
 
 def _pack(log: SessionLog, tail: int, kept: int, t_first: int, span: int) -> Tails:
     """The last ``tail`` events of each session, of the types in the mask ``kept``."""
+    if log.n_items > 1 << ITEM_BITS or log.n_events >= 1 << EVENT_BITS:
+        raise ValueError(f"co-visitation packs up to 2^{ITEM_BITS} items and less than 2^{EVENT_BITS} events")
     ts = np.empty(0, np.int32) if log.ts is None else log.ts
     types = np.empty(0, np.int8) if log.types is None else log.types
     offsets = np.zeros(len(log) + 1, np.int64)
     tail_lengths(log.offsets, types, kept, tail, offsets)
     np.cumsum(offsets, out=offsets)
-    words = np.empty(offsets[-1], np.int64)
+    words = np.empty(offsets[-1] + 1, np.int64)
     pack_tails(log.offsets, log.aids, ts, types, t_first, kept, offsets, words)
     return Tails(offsets, words, span, log.n_items)
 
 
-def _postings(tails: Tails, x_mask: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
-    """For each item the sessions whose tail holds it: offsets int64[n_items+1] and int32 sessions, ascending."""
+def _postings(tails: Tails, x_mask: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """For each item its events with a type in the mask: offsets int64[n_items+1], and int64 postings."""
     starts = np.zeros(tails.n_items + 1, np.int64)
-    last = np.full(tails.n_items, -1, np.int32)
-    count_postings(tails.offsets, tails.words, x_mask, last, starts)
+    count_postings(tails.words, x_mask, starts)
     np.cumsum(starts, out=starts)
-    postings = np.empty(starts[-1], np.int32)
-    last.fill(-1)
-    fill_postings(tails.offsets, tails.words, x_mask, last, starts[:-1].copy(), postings)
+    postings = np.empty(starts[-1], np.int64)
+    fill_postings(tails.offsets, tails.words, x_mask, starts[:-1].copy(), postings)
     return starts, postings
 
 
@@ -128,8 +131,8 @@ def _count(
 
     def work(held: tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]], first: int, last: int) -> None:
         rank_neighbours(
-            first, last, starts, postings, tails.offsets, tails.words,
-            x_mask, y_mask, NO_WINDOW if window is None else window, forward, dedup,
+            first, last, starts, postings, tails.words,
+            y_mask, NO_WINDOW if window is None else window, forward, dedup,
             tails.span, base, slope, type_weights, top_k, *held, sizes, aids, scores,
         )  # fmt: skip
 
@@ -139,11 +142,11 @@ def _count(
 
 def _check_sums(tails: Tails, recipes: list[Recipe], starts: npt.NDArray[np.int64]) -> None:
     """Refuse weights with which the sum of one pair of items could leave 64 bits."""
-    sessions = int(np.diff(starts).max(initial=0))
+    events = int(np.diff(starts).max(initial=0))
     longest = int(np.diff(tails.offsets).max(initial=0))
     for recipe in recipes:
         largest = max(recipe.type_weights.of(True)) * (recipe.time_base + recipe.time_slope) / QUANTUM
-        pairs = sessions if recipe.dedup == "pair" else sessions * longest * longest
+        pairs = events if recipe.dedup == "pair" else events * longest
         if max(largest, 1 / QUANTUM) * pairs >= 2.0**62:
             raise ValueError("weights are too large for exact sums: divide all of them by the same number")
 

@@ -1,6 +1,7 @@
 """Hot loops of co-visitation: pack the tails of sessions, list the sessions of each item, add up pairs, keep the best.
 
-An event is packed in one 64-bit word: item (31 bits) above seconds since the first event (31 bits) above type (2).
+An event is packed in one 64-bit word: item (30 bits), seconds since the first event (31), type (2), and whether it is
+the first of its session (1), from the highest bit to the lowest.
 """
 
 import numpy as np
@@ -8,6 +9,10 @@ import numpy.typing as npt
 
 from events.compiled import inline, kernel
 from events.lists import insert_best
+
+ITEM_BITS, TIME_BITS, EVENT_BITS = 30, 31, 32
+AHEAD = 12
+"""Postings by which memory is asked for before it is needed: the sessions of an item lie anywhere."""
 
 QUANTUM = 2.0**-20
 """Weights are counted in integers of this size, so that sums depend neither on order nor on threads."""
@@ -33,7 +38,8 @@ def pack_tails(
 ) -> None:
     """Write the kept events of session s to ``words[tails[s]:tails[s+1]]``, in their order.
 
-    ``ts`` and ``types`` are of size 0 where the shop has none.
+    ``ts`` and ``types`` are of size 0 where the shop has none. ``words`` has one more place, for a word that begins a
+    session, so that the last session, too, is followed by one.
     """
     for s in range(offsets.size - 1):
         place = tails[s + 1]
@@ -44,41 +50,53 @@ def pack_tails(
             if (kept >> code) & 1:
                 place -= 1
                 time = 0 if ts.size == 0 else np.int64(ts[i]) - t_first
-                words[place] = (np.int64(aids[i]) << 33) | (time << 2) | code
+                words[place] = (np.int64(aids[i]) << 34) | (time << 3) | (code << 1) | (place == tails[s])
+    words[tails[tails.size - 1]] = 1
 
 
 @inline
 def item_of(word: int) -> int:
     """The item of a packed event."""
-    return (word >> 33) & 0x7FFFFFFF
+    return (word >> 34) & 0x3FFFFFFF
 
 
 @inline
 def time_of(word: int) -> int:
     """Seconds since the first event of the log."""
-    return (word >> 2) & 0x7FFFFFFF
+    return (word >> 3) & 0x7FFFFFFF
+
+
+@inline
+def type_of(word: int) -> int:
+    """The code of the type."""
+    return (word >> 1) & 3
+
+
+@inline
+def begins(word: int) -> bool:
+    """Whether the event is the first of its session."""
+    return (word & 1) == 1
 
 
 @kernel
-def count_postings(tails: Ints, words: Ints, x_mask: int, last: Rows, counts: Ints) -> None:
-    """counts[item+1] = sessions whose tail holds the item with a type in ``x_mask``; ``last`` starts at -1."""
-    for s in range(tails.size - 1):
-        for i in range(tails[s], tails[s + 1]):
-            item = item_of(words[i])
-            if (x_mask >> (words[i] & 3)) & 1 and last[item] != s:
-                last[item] = s
-                counts[item + 1] += 1
+def count_postings(words: Ints, x_mask: int, counts: Ints) -> None:
+    """counts[item+1] = packed events of the item with a type in ``x_mask``."""
+    for i in range(words.size - 1):
+        if (x_mask >> type_of(words[i])) & 1:
+            counts[item_of(words[i]) + 1] += 1
 
 
 @kernel
-def fill_postings(tails: Ints, words: Ints, x_mask: int, last: Rows, cursor: Ints, postings: Rows) -> None:
-    """Write these sessions item after item, ascending; ``cursor`` starts at each item's first place."""
+def fill_postings(tails: Ints, words: Ints, x_mask: int, cursor: Ints, postings: Ints) -> None:
+    """Write these events item after item: place among the words (32 bits) above session (31).
+
+    Sessions ascend, places in a session descend. ``cursor`` starts at each item's first posting.
+    """
     for s in range(tails.size - 1):
-        for i in range(tails[s], tails[s + 1]):
-            item = item_of(words[i])
-            if (x_mask >> (words[i] & 3)) & 1 and last[item] != s:
-                last[item] = s
-                postings[cursor[item]] = s
+        for i in range(tails[s + 1] - 1, tails[s] - 1, -1):
+            if (x_mask >> type_of(words[i])) & 1:
+                item = item_of(words[i])
+                postings[cursor[item]] = (i << 31) | s
                 cursor[item] += 1
 
 
@@ -97,22 +115,24 @@ def event_weights(
 
 @kernel
 def rank_neighbours(
-    first: int, last: int, starts: Ints, postings: Rows, tails: Ints, words: Ints,
-    x_mask: int, y_mask: int, window: int, forward: bool, dedup: bool,
+    first: int, last: int, starts: Ints, postings: Ints, words: Ints,
+    y_mask: int, window: int, forward: bool, dedup: bool,
     span: int, base: npt.NDArray[np.float64], slope: npt.NDArray[np.float64],
     type_weights: npt.NDArray[np.float64], top_k: Ints,
     cells: Ints, touched: Rows, out_sizes: Rows, out_aids: Rows, out_scores: npt.NDArray[np.float32],
-) -> None:  # fmt: skip
+) -> np.int64:  # fmt: skip
     """The best neighbours of items ``first:last`` for R recipes that count the same pairs.
 
-    starts, postings : sessions of item x are ``postings[starts[x]:starts[x+1]]``
+    starts, postings : events on item x are ``postings[starts[x]:starts[x+1]]``, see ``fill_postings``
     cells            : int64[n_items, R+1] zeros: the R sums of an item y, and 1 + the last session that added to it
     touched          : int32[n_items] scratch
     out_sizes        : int32[R, n_items]; out_aids, out_scores : [R, n_items, K]
 
     Gustavson's row by row product: the sum over all sessions of one item x sits in a dense accumulator over y, so no
-    pair is ever stored. ``cells`` is all zeros again at the end.
+    pair is ever stored. ``cells`` is all zeros again at the end. Returns a number without meaning, which keeps the
+    early reads alive.
     """
+    warm = np.int64(0)
     recipes = base.size
     weights = np.empty((recipes, 4), np.int64)
     best_aids = np.empty(out_aids.shape[2], np.int32)
@@ -120,39 +140,43 @@ def rank_neighbours(
     for x in range(first, last):
         n_touched = 0
         for p in range(starts[x], starts[x + 1]):
-            s = np.int64(postings[p])
-            low, high = tails[s], tails[s + 1]
-            for i in range(high - 1, low - 1, -1):
-                word = words[i]
-                if item_of(word) != x or not (x_mask >> (word & 3)) & 1:
+            if p + AHEAD < postings.size:
+                warm ^= words[(postings[p + AHEAD] >> 31) & 0xFFFFFFFF]
+            s = postings[p] & 0x7FFFFFFF
+            i = (postings[p] >> 31) & 0xFFFFFFFF
+            time = time_of(words[i])
+            event_weights(time, span, base, slope, type_weights, weights)
+            j = i  # becomes the latest event in the window: times ascend in a session
+            while not begins(words[j + 1]) and time_of(words[j + 1]) - time < window:
+                j += 1
+            reached = False
+            while not reached and not (forward and j == i):
+                other = words[j]
+                j -= 1
+                if time - time_of(other) >= window:
+                    break
+                reached = begins(other)
+                y = item_of(other)
+                code = type_of(other)
+                if y == x or not (y_mask >> code) & 1 or (dedup and cells[y, recipes] == s + 1):
                     continue
-                time = time_of(word)
-                event_weights(time, span, base, slope, type_weights, weights)
-                for j in range(high - 1, i if forward else low - 1, -1):
-                    other = words[j]
-                    apart = time_of(other) - time
-                    if apart >= window:
-                        continue
-                    if -apart >= window:
-                        break  # times ascend in a session: all before is further away
-                    y = item_of(other)
-                    code = other & 3
-                    if y == x or not (y_mask >> code) & 1 or (dedup and cells[y, recipes] == s + 1):
-                        continue
-                    if cells[y, recipes] == 0:
-                        touched[n_touched] = y
-                        n_touched += 1
-                    cells[y, recipes] = s + 1
-                    for r in range(recipes):
-                        cells[y, r] += weights[r, code]
+                if cells[y, recipes] == 0:
+                    touched[n_touched] = y
+                    n_touched += 1
+                cells[y, recipes] = s + 1
+                for r in range(recipes):
+                    cells[y, r] += weights[r, code]
         for r in range(recipes):
-            size = 0
+            size, enough = 0, np.int64(1)
             for t in range(n_touched):
                 y = touched[t]
-                if cells[y, r] > 0:
+                if cells[y, r] >= enough:
                     # Rounded to what a list can hold first: equal scores in the list are ties, and go by item.
                     score = np.float64(np.float32(np.float64(cells[y, r]) * QUANTUM))
                     size = insert_best(best_aids, best_scores, size, top_k[r], y, score)
+                    if size == top_k[r]:
+                        # What rounds down to less than the last of the list need not be tried: float32 keeps 24 bits.
+                        enough = max(np.int64(1), np.int64(best_scores[size - 1] * (1048576.0 * (1.0 - 2.0**-23))))
             out_sizes[r, x] = size
             for t in range(size):
                 out_aids[r, x, t] = best_aids[t]
@@ -160,6 +184,7 @@ def rank_neighbours(
         for t in range(n_touched):
             for r in range(recipes + 1):
                 cells[touched[t], r] = 0
+    return warm
 
 
 @kernel

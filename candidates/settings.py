@@ -66,8 +66,8 @@ class RulesSettings(Frozen):
     """Window of the tables ``popular_<target>``."""
     workers: Annotated[int, Field(ge=1)] | None = None
     """Processes; left out, as many as the threads of the run."""
-    parallel_from: Annotated[int, Field(ge=1)] = 20_000
-    """Fewer sessions are worked through in this process: starting workers takes about two seconds."""
+    parallel_from: Annotated[int, Field(ge=1)] = 50_000
+    """Fewer sessions are worked through in this process: starting workers takes some seconds."""
     progress: bool = True
     """Whether the workers show progress bars."""
 
@@ -104,9 +104,9 @@ DEFAULT_RECIPES = {
 DEFAULT_SOURCES: dict[str, SourceSettings] = {
     "history": HistorySettings(),
     "popularity": PopularitySettings(),
-    "near_clicks": NeighboursSettings(matrix="clicks"),
-    "near_carts_orders": NeighboursSettings(matrix="carts_orders"),
-    "near_buy2buy": NeighboursSettings(matrix="buy2buy", k=20),
+    "near_clicks": NeighboursSettings(matrix="clicks", k=80),
+    "near_carts_orders": NeighboursSettings(matrix="carts_orders", k=60),
+    "near_buy2buy": NeighboursSettings(matrix="buy2buy", k=30),
 }
 
 

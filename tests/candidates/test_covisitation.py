@@ -54,6 +54,14 @@ def test_recipes_fitted_together_equal_those_fitted_alone(log: SessionLog, sever
         assert rows(together[str(i)]) == slow_matrix(log, recipe)
 
 
+@pytest.mark.parametrize("name", list(DEFAULT_RECIPES))
+def test_the_default_recipes_on_a_larger_log(big_log: SessionLog, name: str) -> None:
+    log = big_log.slice(0, 400)
+    matrix = fit_covisitation(log, DEFAULT_RECIPES, threads=2)[name]
+    assert rows(matrix) == slow_matrix(log, DEFAULT_RECIPES[name])
+    assert matrix.lengths.max() == DEFAULT_RECIPES[name].top_k  # so that the selection is at work
+
+
 def test_threads_and_order_of_sessions_change_nothing(big_log: SessionLog) -> None:
     one = fit_covisitation(big_log, DEFAULT_RECIPES, threads=1)
     shuffled = big_log.take(np.random.default_rng(0).permutation(len(big_log)))

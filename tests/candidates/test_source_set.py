@@ -38,16 +38,16 @@ class Last:
         self.needs = frozenset({"time"})
         self.score = options["score"]
 
-    def fit(self, log: SessionLog) -> Self:  # noqa: ARG002
+    def fit(self, log: SessionLog) -> Self:
         return self
 
-    def recommend(self, log: SessionLog, k: int, target: str | None = None) -> Lists:  # noqa: ARG002
+    def recommend(self, log: SessionLog, k: int, target: str | None = None) -> Lists:
         return Lists.of([[(aid, self.score) for aid in log.slice(s, s + 1).aids[-1:][:k]] for s in range(len(log))])
 
     def save(self, folder: Path) -> None:
         pass
 
-    def load(self, folder: Path) -> Self:  # noqa: ARG002
+    def load(self, folder: Path) -> Self:
         return self
 
 
