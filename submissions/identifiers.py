@@ -13,7 +13,7 @@ UNKNOWN = -1
 NOT_INTEGER = -2
 """What :meth:`Known.rows` says of a token besides a dense row."""
 
-LARGEST = np.iinfo(np.int64).max
+LARGEST, SMALLEST = 2**63 - 1, -(2**63)
 TABLE_SLACK = 8
 """A direct table is used if it has at most this many places an id (and 2^20); else a binary search."""
 
@@ -41,23 +41,23 @@ class IdBytes:
 
 @inline
 def _parse_integer(data: npt.NDArray[np.uint8], start: int, stop: int) -> tuple[bool, np.int64]:
-    """Whether the bytes are a decimal integer, and which; one beyond 64 bits is read as the largest."""
+    """Whether the bytes are a decimal integer, and which; one beyond 64 bits is read as the last."""
     negative = start < stop and data[start] == ord("-")
     first = start + 1 if negative else start
     if first >= stop:
         return False, np.int64(0)
-    value = np.int64(0)
+    size = np.uint64(0)
     huge = False
     for place in range(first, stop):
-        digit = np.int64(data[place]) - 48
-        if digit < 0 or digit > 9:
+        digit = np.uint64(data[place]) - np.uint64(48)  # wraps around below "0"
+        if digit > np.uint64(9):
             return False, np.int64(0)
-        huge = huge or bool(value > (LARGEST - digit) // 10)
+        huge = huge or bool(size > (np.uint64(LARGEST) - digit) // np.uint64(10))
         if not huge:
-            value = value * 10 + digit
+            size = size * np.uint64(10) + digit
     if huge:
-        value = np.int64(LARGEST)
-    return True, -value if negative else value
+        return True, np.int64(SMALLEST) if negative else np.int64(LARGEST)
+    return True, -np.int64(size) if negative else np.int64(size)
 
 
 @inline

@@ -72,12 +72,11 @@ class _Listing:
 
     def all(self) -> list[Problem]:
         listed = [problem for problems in self.found.values() for problem in problems]
-        listed.sort(key=lambda problem: (problem.warning, problem.line is None, problem.line or 0))
         for kind, problems in self.found.items():
             more = self.counts[kind] - len(problems)
             if more:
                 listed.append(Problem(None, kind, f"{kind}: {more} more", problems[0].warning))
-        return listed
+        return sorted(listed, key=lambda problem: (problem.warning, problem.line is None, problem.line or 0))
 
 
 def validate_submission(
