@@ -1,6 +1,7 @@
 """The item table: what the fitted log says of an item, as rates a day and shares, so that fits of any span compare."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -59,14 +60,16 @@ def item_features(settings: FeaturesSettings) -> tuple[Feature, ...]:
     """All the item features that these settings describe, whatever a log has."""
     spans = [(f"{days}d", f"in the last {days} days") for days in settings.windows_days]
     spans.append(("all", "in the whole fit"))
-    short, long = settings.windows_days[0], settings.windows_days[-1]
+    long = settings.windows_days[-1]
     rows = [
         Feature("item_sessions", "item", "fitted sessions that hold it, per 1,000, log1p"),
         Feature("item_repeat", "item", "its events per session that holds it"),
         Feature("item_rank", "item", "share of the fitted items with more events"),
-        Feature("item_carted", "item", "share of its sessions that cart it, smoothed", TYPES),
-        Feature("item_ordered", "item", "share of its sessions that order it, smoothed", TYPES),
-        Feature("item_ordered_if_carted", "item", "sessions that order it per session that carts it, smoothed", TYPES),
+        Feature(
+            "item_carted", "item", "share of its sessions that cart it, smoothed; log of its ratio to the mean", TYPES
+        ),
+        Feature("item_ordered", "item", "share of its sessions that order it, likewise", TYPES),
+        Feature("item_ordered_if_carted", "item", "sessions that order it per session that carts it, likewise", TYPES),
     ]
     rows += [Feature(f"item_events_{span}", "item", f"its events a day {words}, log1p", TIME) for span, words in spans]
     for kind in KINDS[1:]:
@@ -77,8 +80,10 @@ def item_features(settings: FeaturesSettings) -> tuple[Feature, ...]:
         Feature(
             f"item_rank_{long}d", "item", f"share of the fitted items with more events in the last {long} days", TIME
         ),
-        Feature("item_trend_short", "item", f"log ratio of its events a day, last {short} to last {long} days", TIME),
-        Feature("item_trend_long", "item", f"log ratio of its events a day, last {long} days to the whole fit", TIME),
+        *(
+            Feature(f"item_trend_{span}", "item", f"log ratio of its events a day, {words} and {longer}", TIME)
+            for (span, words), (_, longer) in pairwise(spans)
+        ),
         Feature("item_sessions_daily", "item", "sessions a day that hold it, in the whole fit, log1p", TIME),
         Feature("item_since_last", "item", "hours from its last event to the end of the fit, bounded, log1p", TIME),
         Feature("item_since_first", "item", "days from its first event to the end of the fit, bounded", TIME),
@@ -91,9 +96,13 @@ def _rate(count: pl.Expr, days: float) -> pl.Expr:
 
 
 def _conversion(successes: pl.Expr, trials: pl.Expr, prior: float) -> pl.Expr:
-    """Share of successes, drawn toward the mean of all items by ``prior`` trials."""
-    mean = pl.when(trials.sum() > 0).then(successes.sum() / trials.sum()).otherwise(0.0)
-    return (successes + prior * mean) / (trials + prior)
+    """Log ratio of an item's share of successes to the mean of all items, drawn toward it by ``prior`` trials.
+
+    An item without a trial has 0 in every pass, where the share itself would sit at a mean that moves.
+    """
+    mean = successes.sum() / trials.sum()
+    ratio = (successes / mean + prior) / (trials + prior)
+    return pl.when(successes.sum() > 0).then(ratio.log()).otherwise(0.0)
 
 
 def _rank(count: pl.Expr) -> pl.Expr:
@@ -127,7 +136,7 @@ def _expressions(counts: ItemCounts, settings: FeaturesSettings) -> dict[str, pl
     # A log shorter than a window: the rate is over what there is.
     days = {str(w): min(float(d), span) for w, d in enumerate(settings.windows_days)} | {"all": span}
     label = {str(w): f"{d}d" for w, d in enumerate(settings.windows_days)} | {"all": "all"}
-    shortest, longest = "0", str(len(settings.windows_days) - 1)
+    longest = str(len(settings.windows_days) - 1)
     seen = c("first") != NEVER_FIRST
     prior = settings.conversion_prior
     bound = settings.max_age_days
@@ -144,8 +153,6 @@ def _expressions(counts: ItemCounts, settings: FeaturesSettings) -> dict[str, pl
         "item_ordered": _conversion(c("sessions_ordering"), c("sessions"), prior),
         "item_ordered_if_carted": _conversion(c("sessions_ordering"), c("sessions_carting"), prior),
         f"item_rank_{label[longest]}": _rank(c(f"events_{longest}")),
-        "item_trend_short": trend(shortest, longest),
-        "item_trend_long": trend(longest, "all"),
         "item_sessions_daily": _rate(c("sessions"), span),
         "item_since_last": pl.when(seen)
         .then(((counts.until - c("last")) / HOUR).clip(0, 24 * bound).log1p())
@@ -154,6 +161,8 @@ def _expressions(counts: ItemCounts, settings: FeaturesSettings) -> dict[str, pl
         .then(((counts.until - c("first")) / DAY).clip(0, bound))
         .otherwise(float("nan")),
     }
+    for window, longer in pairwise(days):
+        expressions[f"item_trend_{label[window]}"] = trend(window, longer)
     for kind in ("events", "carts", "orders"):
         for window, span_days in days.items():
             expressions[f"item_{kind}_{label[window]}"] = _rate(c(f"{kind}_{window}"), span_days)

@@ -21,7 +21,9 @@ class FeaturesSettings(BaseModel):
     )
     fusion: float = Field(60.0, gt=0, description="k of reciprocal rank fusion, sum of 1 / (k + place)")
     windows_days: tuple[int, ...] = Field(
-        (1, 3, 7), description="windows of the items' rates, days before the last fitted event, ascending"
+        (1, 7, 14),
+        description="windows of the items' rates, days before the last fitted event, ascending; the longest should "
+        "reach before the target sessions, of which a transductive fit sees but the beginnings",
     )
     conversion_prior: float = Field(
         20.0, gt=0, description="sessions' worth of the mean that an item's conversions are smoothed with"

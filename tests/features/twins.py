@@ -3,6 +3,7 @@
 A function returns a frame with a column a feature, in the order of the candidates (or of the items); null is NaN.
 """
 
+import itertools
 import math
 
 import numpy as np
@@ -256,10 +257,11 @@ def item_twin(log: SessionLog, settings: FeaturesSettings) -> pl.DataFrame:
             ("item_ordered", "ordering", "sessions"),
             ("item_ordered_if_carted", "ordering", "carting"),
         ):
-            total = out[whole].sum()
-            mean = out[part].sum() / total if total else 0.0
+            counted = out[part].sum() and out[whole].sum()
+            mean = out[part].sum() / out[whole].sum() if counted else None
             prior = settings.conversion_prior
-            out = out.with_columns(((C(part) + prior * mean) / (C(whole) + prior)).alias(name))
+            share = (C(part) + prior * mean) / (C(whole) + prior) if mean else pl.lit(1.0)
+            out = out.with_columns((share / (mean or 1.0)).log().alias(name))
     if log.ts is None:
         return out
     until = int(frame["ts"].max() or 0)
@@ -276,14 +278,16 @@ def item_twin(log: SessionLog, settings: FeaturesSettings) -> pl.DataFrame:
             out = out.with_columns(C(f"{kind}_{label}").fill_null(0))
             rates[f"{kind}_{label}"] = C(f"{kind}_{label}") / min(days, span)
     out = out.with_columns(rate.log1p().alias(f"item_{name}") for name, rate in rates.items())
-    short, long = f"{settings.windows_days[0]}d", f"{settings.windows_days[-1]}d"
+    long = f"{settings.windows_days[-1]}d"
     smooth = {name: rate + settings.trend_prior for name, rate in rates.items()}
     join(frame.group_by("aid").agg(first=C("ts").min(), last=C("ts").max()))
     bound = settings.max_age_days
     return out.with_columns(
         rank(f"events_{long}").alias(f"item_rank_{long}"),
-        item_trend_short=(smooth[f"events_{short}"] / smooth[f"events_{long}"]).log(),
-        item_trend_long=(smooth[f"events_{long}"] / smooth["events_all"]).log(),
+        *(
+            (smooth[f"events_{a}"] / smooth[f"events_{b}"]).log().alias(f"item_trend_{a}")
+            for a, b in itertools.pairwise(spans)
+        ),
         item_sessions_daily=(C("sessions") / span).log1p(),
         item_since_last=((until - C("last")) / 3600).clip(0, bound * 24).log1p(),
         item_since_first=((until - C("first")) / 86_400).clip(0, bound),
