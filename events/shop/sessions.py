@@ -36,7 +36,7 @@ def begin(
 ) -> None:
     """Let a session enter at ``clock`` (unix ms; ``start`` and ``end`` of the log) and look at its first item."""
     state.seed = mix(seed, session)
-    state.stream, state.size, state.open = 0, 0, 0
+    state.stream, state.size, state.visits, state.open = 0, 0, 0, 0
     state.start, state.clock, state.end = start, min(clock, end - 1), end
     begin_draws(state)
     state.level = min(np.searchsorted(habits.level_cdf, next_uniform(state), side="right"), habits.visit_end.size - 1)
@@ -74,7 +74,7 @@ def step(world: World, habits: Habits, state: State) -> bool:
     if state.open > 0:
         chance = habits.order_on_return if returned else habits.order_basket
         if kind == CART and not returned:
-            chance = habits.order_after_cart
+            chance = habits.order_after_cart * (habits.order_later if state.visits > 0 else 1.0)
         if next_uniform(state) < chance:
             state.buyer *= habits.satisfied
             return happen(state, draw_of_basket(state), ORDER, pause)
@@ -117,6 +117,7 @@ def come_back(world: World, habits: Habits, state: State, after_order: bool) -> 
     if clock >= state.end:
         return False
     state.clock = clock
+    state.visits += 1
     if next_uniform(state) < habits.resume_intent:
         state.intent, state.intent_before = state.intent_before, state.intent
     return True

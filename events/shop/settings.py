@@ -40,8 +40,9 @@ class ShopSettings(BaseModel):
     category_items: int = Field(default=400, ge=2, description="mean number of items in a category")
     category_spread: float = Field(default=0.7, ge=0, description="log-normal spread of the categories' sizes")
     substitutes: int = Field(default=24, ge=1, description="items of its own category that an item leads to")
-    accessories: int = Field(default=16, ge=1, description="items of other categories that an item leads to")
-    affinity_decay: float = Field(default=0.6, ge=0, description="the k-th affinity weighs (k + 1) ** -decay")
+    accessories: int = Field(default=8, ge=1, description="items of other categories that an item leads to")
+    substitute_decay: float = Field(default=0.6, ge=0, description="the k-th substitute weighs (k + 1) ** -decay")
+    accessory_decay: float = Field(default=0.9, ge=0, description="the k-th accessory weighs (k + 1) ** -decay")
     affinity_reach: float = Field(default=1.2, gt=0, description="log spread of popularity rank among related items")
     newcomer_share: float = Field(default=0.22, ge=0, le=1, description="items that appear during the weeks of train")
     fading_share: float = Field(default=0.25, ge=0, le=1, description="items that fade at some time of the log")
@@ -56,25 +57,25 @@ class ShopSettings(BaseModel):
 
     # --- engagement (one entry a level)
     level_shares: tuple[float, ...] = Field(
-        default=(0.3698, 0.0755, 0.3651, 0.1245, 0.065),
+        default=(0.3575, 0.0954, 0.348, 0.1375, 0.0616),
         description="sessions of each engagement level",
     )
     visit_end: tuple[float, ...] = Field(
-        default=(0.543, 0.2446, 0.3632, 0.1214, 0.0338), description="chance that the visit ends after an event"
+        default=(0.5381, 0.242, 0.3906, 0.1221, 0.0348), description="chance that the visit ends after an event"
     )
     visit_return: tuple[float, ...] = Field(
-        default=(0.0638, 0.7771, 0.8125, 0.8675, 0.986), description="chance that another visit follows an ended one"
+        default=(0.0577, 0.776, 0.7944, 0.9, 0.9888), description="chance that another visit follows an ended one"
     )
-    same_day: float = Field(default=0.207, ge=0, le=1, description="chance that a visitor comes back after hours only")
+    same_day: float = Field(default=0.188, ge=0, le=1, description="chance that a visitor comes back after hours only")
     same_day_hours: float = Field(default=4.0, gt=0, description="median hours until then")
     visit_gap_hours: float = Field(default=96.8382, gt=0, description="median hours between visits otherwise")
-    visit_gap_spread: float = Field(default=0.6664, ge=0, description="log spread of the time between visits")
+    visit_gap_spread: float = Field(default=0.6145, ge=0, description="log spread of the time between visits")
     browse_gap_seconds: float = Field(default=32.0, gt=0, description="median seconds between clicks of a visit")
     browse_gap_spread: float = Field(default=1.2, ge=0, description="log spread of the time between clicks")
     order_gap_ms: float = Field(default=2.0, ge=0, description="mean milliseconds between the items of one order")
-    leave_after_cart: float = Field(default=0.1619, ge=0, le=1, description="factor on visit_end right after a cart")
-    leave_after_order: float = Field(default=0.7344, ge=0, le=1, description="chance that a visit ends with its order")
-    return_after_order: float = Field(default=0.8693, ge=0, le=1, description="factor on visit_return after an order")
+    leave_after_cart: float = Field(default=0.08, ge=0, le=1, description="factor on visit_end right after a cart")
+    leave_after_order: float = Field(default=0.7, ge=0, le=1, description="chance that a visit ends with its order")
+    return_after_order: float = Field(default=0.8733, ge=0, le=1, description="factor on visit_return after an order")
 
     # --- clicks
     repeat: float = Field(default=0.1, ge=0, le=1, description="chance of a click on the same item again")
@@ -92,17 +93,22 @@ class ShopSettings(BaseModel):
     resume_intent: float = Field(default=0.3, ge=0, le=1, description="chance to go back to the intent before")
 
     # --- carts and orders
-    cart: float = Field(default=0.1754, ge=0, le=1, description="mean chance of a cart after a click")
-    cart_seen: float = Field(default=0.7, ge=0, description="factor if the item was seen before")
-    cart_again: float = Field(default=0.1264, ge=0, description="factor if it lies in the basket")
-    cart_more: float = Field(default=0.1247, ge=0, le=1, description="chance of one more piece right after a cart")
+    cart: float = Field(default=0.187, ge=0, le=1, description="mean chance of a cart after a click")
+    cart_seen: float = Field(default=0.45, ge=0, description="factor if the item was seen before")
+    cart_again: float = Field(default=0.1185, ge=0, description="factor if it lies in the basket")
+    cart_more: float = Field(default=0.14, ge=0, le=1, description="chance of one more piece right after a cart")
     rebuy: float = Field(default=1.5, ge=0, description="factor if it was ordered before")
-    buyer_spread: float = Field(default=1.0722, ge=0, description="log spread of cart rates of visitors")
-    satisfied: float = Field(default=0.6122, ge=0, le=1, description="factor on the visitor's cart rate after each order")
-    order_after_cart: float = Field(default=0.1735, ge=0, le=1, description="chance of an order right after a cart")
-    order_basket: float = Field(default=0.0087, ge=0, le=1, description="chance of an order after a click")
-    order_on_return: float = Field(default=0.0517, ge=0, le=1, description="chance of an order first in a later visit")
-    order_more: float = Field(default=0.614, ge=0, le=1, description="chance that an order takes one more of the basket")
+    buyer_spread: float = Field(default=1.0511, ge=0, description="log spread of cart rates of visitors")
+    satisfied: float = Field(default=0.68, ge=0, le=1, description="factor on the visitor's cart rate after each order")
+    order_after_cart: float = Field(default=0.24, ge=0, le=1, description="chance of an order right after a cart")
+    order_later: float = Field(
+        default=0.45, ge=0, le=1, description="factor on it in later visits: who waits, hesitates"
+    )
+    order_basket: float = Field(default=0.005, ge=0, le=1, description="chance of an order after a click")
+    order_on_return: float = Field(default=0.04, ge=0, le=1, description="chance of an order first in a later visit")
+    order_more: float = Field(
+        default=0.62, ge=0, le=1, description="chance that an order takes one more of the basket"
+    )
 
     @model_validator(mode="after")
     def _lengths_agree(self) -> "ShopSettings":

@@ -27,6 +27,7 @@ STATE: Final = np.dtype(
         ("intent", np.int64),  # category that the visitor looks for
         ("intent_before", np.int64),  # and the one before
         ("size", np.int64),  # events so far
+        ("visits", np.int64),  # visits ended so far
         ("open", np.int64),  # items in the basket
         ("items", np.int32, (MAX_EVENTS,)),  # every event so far: its item
         ("types", np.int8, (MAX_EVENTS,)),  # and its type
@@ -73,6 +74,7 @@ class Habits(NamedTuple):
     buyer_spread: float
     satisfied: float
     order_after_cart: float
+    order_later: float
     order_basket: float
     order_on_return: float
     order_more: float
@@ -141,7 +143,7 @@ def copy_state(source: State, target: State) -> None:
     target.clock, target.end, target.start = source.clock, source.end, source.start
     target.level, target.buyer = source.level, source.buyer
     target.intent, target.intent_before = source.intent, source.intent_before
-    target.size, target.open = source.size, source.open
+    target.size, target.visits, target.open = source.size, source.visits, source.open
     for place in range(source.size):
         target.items[place] = source.items[place]
         target.types[place] = source.types[place]
