@@ -7,11 +7,17 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from candidates.recipes import Recipe, TypeWeights
-from events.columns import DAY
+from events.columns import DAY, TARGETS
 from events.settings import Frozen
 
 Depth = Annotated[int, Field(ge=1, le=10_000)]
 """Items of a source that enter the pool."""
+
+Name = Annotated[str, Field(pattern=r"^\w+$")]
+"""Name of a recipe or a source: letters, digits and underscores, as it names folders and columns."""
+
+PER_TARGET = ("popularity", "rules", "external", "custom")
+"""Kinds of sources that may have a list, and so a column ``<name>_<target>``, for each target."""
 
 HISTORY_WEIGHTS = TypeWeights(clicks=1, carts=6, orders=3)
 
@@ -119,8 +125,8 @@ class CandidatesSettings(Frozen):
 
     defaults: bool = True
     """Whether the default recipes and sources are there; without them only those named count."""
-    recipes: dict[str, Recipe] = Field(default={})
-    sources: dict[str, SourceSettings] = Field(default={})
+    recipes: dict[Name, Recipe] = Field(default={})
+    sources: dict[Name, SourceSettings] = Field(default={})
     """Sources of the pool by name, in the order of its columns: the default ones come first."""
     rules: RulesSettings = RulesSettings()
     """The handcrafted rules that the ranker is compared with."""
@@ -134,8 +140,11 @@ class CandidatesSettings(Frozen):
         return {**data, "recipes": recipes, "sources": _merge(DEFAULT_SOURCES, data.get("sources", {}))}
 
     @model_validator(mode="after")
-    def _matrices_exist(self) -> "CandidatesSettings":
+    def _names_fit(self) -> "CandidatesSettings":
         for name, source in self.sources.items():
+            other, _, target = name.rpartition("_")
+            if target in TARGETS and getattr(self.sources.get(other), "kind", None) in PER_TARGET:
+                raise ValueError(f"source {name!r} has the name of a column of source {other!r}")
             if isinstance(source, NeighboursSettings) and source.matrix not in self.recipes:
                 raise ValueError(f"source {name!r} looks up the matrix {source.matrix!r}, which no recipe makes")
         return self
