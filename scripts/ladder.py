@@ -15,6 +15,7 @@ from events.labels import Labels, take_labels
 from events.lists import Lists
 from events.log import SessionLog
 from events.passes import PassData
+from rankers.topk import reciprocal_rank_scores, top_lists
 from scripts.artifacts import open_matrices, open_sources
 from scripts.pipeline import Run
 from submissions.bootstrap import bootstrap_total
@@ -40,7 +41,7 @@ def _labels(labels: Labels, start: int, stop: int) -> Labels:
 
 
 def candidate_recall(sources: SourceSet, log: SessionLog, labels: Labels, targets: tuple[str, ...], chunk: int) -> Any:
-    """Recall at 20, 50, 100 and 200 of each source, and of all candidates pooled, as JSON."""
+    """Recall at 20, 50, 100 and 200 of each source, and of the pool in the order of its summed reciprocal ranks."""
     recall = CandidateRecall()
     arena = Arena()
     with tqdm(total=len(log), desc="candidate recall", unit="session", disable=None) as bar:
@@ -51,7 +52,9 @@ def candidate_recall(sources: SourceSet, log: SessionLog, labels: Labels, target
             for name in sources.sources:
                 recall.add(name, _of_source(name, lists, targets), part)
             pool = build_pool(lists, arena)
-            recall.add_pool(POOL, pool.offsets, pool.aids, part)
+            whole = max(1, int(np.diff(pool.offsets).max(initial=0)))
+            fused = {target: top_lists(pool, reciprocal_rank_scores(pool, target), whole) for target in targets}
+            recall.add(POOL, fused, part)
             bar.update(stop - start)
     return recall.result()
 

@@ -1,6 +1,7 @@
 """How many of the true items a candidate source proposes: the ceiling of every ranker above it."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,8 +15,9 @@ from submissions.metrics import first_place, weighted_total
 DEPTHS = (20, 50, 100, 200)
 AT_POOL = "at_pool"
 
-TargetRecall = dict[str, float | None]
-"""Target, and ``total``, to recall."""
+SourceRecall = dict[str, Any]
+"""``{"20": total, "50": ..., "at_pool": ..., "targets": {"clicks": {"20": ..., ...}, ...}}``: the weighted total at
+each depth, and the same for each target; ``None`` where there is none."""
 
 
 @kernel
@@ -59,7 +61,9 @@ class CandidateRecall:
     >>> recall = CandidateRecall()
     >>> recall.add("history", Lists.of([[(4, 2.0), (1, 1.0)]]), {"clicks": LabelSet.of([[1]])})
     >>> recall.result()["history"]["20"]
-    {'clicks': 1.0, 'carts': None, 'orders': None, 'total': 1.0}
+    1.0
+    >>> recall.result()["history"]["targets"]["carts"]["20"] is None
+    True
     """
 
     def __init__(self, depths: tuple[int, ...] = DEPTHS, k: int = 20, weights: Mapping[str, float] = WEIGHTS) -> None:
@@ -104,22 +108,22 @@ class CandidateRecall:
         hits, denominators = sums[target]
         _add(offsets, aids, label_set.offsets, label_set.aids, self._depths, self._k, hits, denominators)
 
-    def result(self) -> dict[str, dict[str, TargetRecall]]:
-        """``{source: {"20": {"clicks", "carts", "orders", "total"}, "50": ..., "at_pool": ...}}``, ready for JSON.
+    def result(self) -> dict[str, SourceRecall]:
+        """Source to its recall at every depth, ready for JSON.
 
         ``None`` for a target without labels or lists, and for a depth of an unranked pool.
         """
-        return {
-            source: {
-                name: self._recalls(source, place)
-                for place, name in enumerate([*(str(depth) for depth in self._depths), AT_POOL])
-            }
-            for source in self._ranked
-        }
+        return {source: self._recalls(source) for source in self._ranked}
 
-    def _recalls(self, source: str, place: int) -> TargetRecall:
-        recalls: TargetRecall = dict.fromkeys(TARGETS)
-        if self._ranked[source] or place == self._depths.size:
-            for target, (hits, denominators) in self._sums.get(source, {}).items():
-                recalls[target] = int(hits[place]) / int(denominators[place]) if denominators[place] else None
-        return {**recalls, "total": weighted_total(recalls, self._weights)[0]}
+    def _recalls(self, source: str) -> SourceRecall:
+        totals: SourceRecall = {}
+        targets: dict[str, dict[str, float | None]] = {target: {} for target in TARGETS}
+        for place, name in enumerate([*(str(depth) for depth in self._depths), AT_POOL]):
+            recalls: dict[str, float | None] = dict.fromkeys(TARGETS)
+            if self._ranked[source] or place == self._depths.size:
+                for target, (hits, denominators) in self._sums.get(source, {}).items():
+                    recalls[target] = int(hits[place]) / int(denominators[place]) if denominators[place] else None
+            totals[name] = weighted_total(recalls, self._weights)[0]
+            for target in TARGETS:
+                targets[target][name] = recalls[target]
+        return {**totals, "targets": targets}

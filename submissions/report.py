@@ -7,7 +7,7 @@ from typing import Any
 from events.columns import TARGETS
 from events.files import read_json
 from submissions.bootstrap import Interval
-from submissions.candidate_recall import AT_POOL, TargetRecall
+from submissions.candidate_recall import AT_POOL, SourceRecall
 from submissions.metrics import Scores
 
 ABSENT = "absent"
@@ -16,7 +16,7 @@ COLUMNS = (*TARGETS, "total")
 
 def evaluation(
     ladder: Mapping[str, Scores],
-    candidate_recall: Mapping[str, Mapping[str, TargetRecall]],
+    candidate_recall: Mapping[str, SourceRecall],
     intervals: Mapping[str, Interval | None] | None = None,
 ) -> dict[str, Any]:
     """The artifact ``scores.json``: ``{"ladder": {rung: ...}, "candidate_recall": {source: {depth: ...}}}``.
@@ -71,29 +71,28 @@ def ladder_table(ladder: Mapping[str, Mapping[str, Any]], k: int = 20) -> str:
     return table(header, rows)
 
 
-def candidate_table(candidate_recall: Mapping[str, Mapping[str, TargetRecall]], column: str = "total") -> str:
+def candidate_table(candidate_recall: Mapping[str, SourceRecall], column: str = "total") -> str:
     """A line a source: recall of its first 20, 50, ... candidates and of all of them, of one target or in total."""
-    depths = list(dict.fromkeys(depth for at in candidate_recall.values() for depth in at))
+    of_column = {source: at if column == "total" else at["targets"][column] for source, at in candidate_recall.items()}
+    depths = list(dict.fromkeys(depth for at in of_column.values() for depth in at if depth != "targets"))
     header = [f"{column}, recall at", *("whole pool" if depth == AT_POOL else depth for depth in depths)]
-    rows = []
-    for source, at in candidate_recall.items():
-        values = {depth: recalls.get(column) for depth, recalls in at.items()}
-        rows.append([source, *(number(values.get(depth)) for depth in depths)])
+    rows = [[source, *(number(at.get(depth)) for depth in depths)] for source, at in of_column.items()]
     return table(header, rows)
 
 
 def report(scores: Mapping[str, Any], k: int = 20) -> str:
     """Both tables of an evaluation; candidate recall in total, then for each target that has labels."""
     blocks = [ladder_table(scores["ladder"], k)] if scores["ladder"] else []
-    recall: Mapping[str, Mapping[str, TargetRecall]] = scores["candidate_recall"]
+    recall: Mapping[str, SourceRecall] = scores["candidate_recall"]
     known = {
-        column
+        target
         for at in recall.values()
-        for values in at.values()
-        for column in COLUMNS
-        if values.get(column) is not None
+        for target, values in at["targets"].items()
+        if any(value is not None for value in values.values())
     }
-    blocks += [candidate_table(recall, column) for column in ("total", *TARGETS) if column in known]
+    if recall:
+        blocks.append(candidate_table(recall))
+    blocks += [candidate_table(recall, target) for target in TARGETS if target in known]
     return "\n\n".join(blocks)
 
 

@@ -41,11 +41,12 @@ def test_scores_have_every_rung_target_and_source(small):
         assert all(0 <= scores["ladder"][rung][target] <= 1 for target in (*TARGETS, "total"))
     totals = [scores["ladder"][rung]["total"] for rung in RUNGS]
     assert totals[0] < totals[1] < totals[2]
-    pool = scores["candidate_recall"]["pool"]["at_pool"]
-    for source in ("history", "popularity", "near_clicks"):
+    pool = {t: values["at_pool"] for t, values in scores["candidate_recall"]["pool"]["targets"].items()}
+    for source in ("history", "popularity", "near_clicks", "pool"):
         recall = scores["candidate_recall"][source]
-        assert set(recall) == {"20", "50", "100", "200", "at_pool"}
-        assert all(recall["at_pool"][target] <= pool[target] for target in TARGETS)
+        assert set(recall) == {"20", "50", "100", "200", "at_pool", "targets"}
+        assert all(0 <= recall[depth] <= 1 for depth in ("20", "50", "100", "200", "at_pool"))
+        assert all(recall["targets"][target]["at_pool"] <= pool[target] for target in TARGETS)
     assert all(scores["ladder"]["ranker"][target] <= pool[target] for target in TARGETS)
     low, high = scores["ladder"]["rules"]["interval"]
     assert low < totals[2] < high

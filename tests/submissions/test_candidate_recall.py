@@ -33,11 +33,11 @@ def test_equals_the_definition_for_any_chunks(rows: list[tuple[list[int], list[i
     for depth in (1, 3, 8):
         hits = sum(len(set(row[:depth]) & (set(truth) - {-1})) for row, truth in rows)
         below = sum(min(depth, len(truth)) for _, truth in rows)
-        assert result[str(depth)]["orders"] == (hits / below if below else None)
+        assert result["targets"]["orders"][str(depth)] == (hits / below if below else None)
     hits = sum(min(len(set(row) & (set(truth) - {-1})), 2, len(truth)) for row, truth in rows)
     below = sum(min(2, len(truth)) for _, truth in rows)
-    assert result["at_pool"]["orders"] == (hits / below if below else None)
-    assert result["at_pool"]["total"] == result["at_pool"]["orders"]
+    assert result["targets"]["orders"]["at_pool"] == (hits / below if below else None)
+    assert result["at_pool"] == result["targets"]["orders"]["at_pool"]
 
 
 def test_a_list_a_target_and_an_unranked_pool() -> None:
@@ -47,14 +47,20 @@ def test_a_list_a_target_and_an_unranked_pool() -> None:
     found.add_pool("pool", np.array([0, 2, 3]), np.array([1, 5, 2], np.int32), labels)
     result = found.result()
     assert list(result) == ["rules", "pool"]
-    assert result["rules"]["20"] == {"clicks": 0.5, "carts": None, "orders": None, "total": 0.5}
-    assert result["pool"]["at_pool"] == {
+    rules, pool = result["rules"], result["pool"]
+    assert rules["20"] == 0.5
+    assert {target: values["20"] for target, values in rules["targets"].items()} == {
+        "clicks": 0.5,
+        "carts": None,
+        "orders": None,
+    }
+    assert {target: values["at_pool"] for target, values in pool["targets"].items()} == {
         "clicks": 1.0,
         "carts": 0.5,
         "orders": None,
-        "total": pytest.approx((0.1 + 0.3 * 0.5) / 0.4),
     }
-    assert set(result["pool"]["200"].values()) == {None}
+    assert pool["at_pool"] == pytest.approx((0.1 + 0.3 * 0.5) / 0.4)
+    assert pool["200"] is None
 
 
 def test_refuses_labels_of_other_sessions() -> None:

@@ -31,7 +31,7 @@ def test_the_artifact_has_the_stated_shape_and_survives_json() -> None:
     assert scores["ladder"]["rules"]["mrr"]["clicks"] == 0.5
     assert scores["ladder"]["rules"]["interval"] == [0.5, 0.75]
     assert "interval" not in scores["ladder"]["popularity"]
-    assert list(scores["candidate_recall"]["history"]) == ["20", "50", "100", "200", "at_pool"]
+    assert list(scores["candidate_recall"]["history"]) == ["20", "50", "100", "200", "at_pool", "targets"]
 
 
 def test_tables_are_aligned_and_say_absent(tmp_path: Path) -> None:
