@@ -25,11 +25,11 @@ def run_ranges(
     work     : writes its results where no other range writes; it should spend its time without the GIL
     bounds   : int64[n+1] ascending
     scratch  : makes the buffers of one thread
-    progress : label of a progress bar; ``None`` for none
+    progress : label of a progress bar, shown on a terminal only; ``None`` for none
     """
     ranges = [(a, b) for a, b in pairwise(bounds.tolist()) if b > a]
     queue, lock = iter(ranges), Lock()
-    bar = tqdm(total=len(ranges), desc=progress, disable=progress is None, leave=False)
+    bar = tqdm(total=len(ranges), desc=progress, unit="range", disable=True if progress is None else None)
 
     def worker() -> None:
         held = scratch()
