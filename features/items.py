@@ -1,4 +1,4 @@
-"""The item table: what the fitted log says of an item, as rates a day and shares, so that fits of any span compare."""
+"""The item table: what the fitted log says of an item, as shares and bounded ages, so that fits of any span compare."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -18,8 +18,6 @@ from features.arrays import F32, I32, I64
 from features.counts import NEVER_FIRST, ItemCounts, count_items
 from features.registry import BOTH, TIME, TYPES, Feature, choose, pick
 from features.settings import FeaturesSettings
-
-KINDS = ("clicks", "carts", "orders")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,28 +69,31 @@ def item_features(settings: FeaturesSettings) -> tuple[Feature, ...]:
         Feature("item_ordered", "item", "share of its sessions that order it, likewise", TYPES),
         Feature("item_ordered_if_carted", "item", "sessions that order it per session that carts it, likewise", TYPES),
     ]
-    rows += [Feature(f"item_events_{span}", "item", f"its events a day {words}, log1p", TIME) for span, words in spans]
-    for kind in KINDS[1:]:
+    for kind, needs in (("events", TIME), ("carts", BOTH), ("orders", BOTH)):
         rows += [
-            Feature(f"item_{kind}_{span}", "item", f"its {kind} a day {words}, log1p", BOTH) for span, words in spans
+            Feature(f"item_{kind}_{span}", "item", f"its {kind} per million of the shop's, {words}, log1p", needs)
+            for span, words in spans
         ]
+    rows += [
+        Feature(f"item_trend_{span}", "item", f"log of its events {words} over what its share {longer} predicts", TIME)
+        for (span, words), (_, longer) in pairwise(spans)
+    ]
     rows += [
         Feature(
             f"item_rank_{long}d", "item", f"share of the fitted items with more events in the last {long} days", TIME
         ),
-        *(
-            Feature(f"item_trend_{span}", "item", f"log ratio of its events a day, {words} and {longer}", TIME)
-            for (span, words), (_, longer) in pairwise(spans)
-        ),
-        Feature("item_sessions_daily", "item", "sessions a day that hold it, in the whole fit, log1p", TIME),
         Feature("item_since_last", "item", "hours from its last event to the end of the fit, bounded, log1p", TIME),
         Feature("item_since_first", "item", "days from its first event to the end of the fit, bounded", TIME),
     ]
     return tuple(rows)
 
 
-def _rate(count: pl.Expr, days: float) -> pl.Expr:
-    return (count / days).log1p()
+def _per_million(count: pl.Expr) -> pl.Expr:
+    """An item's part of all counted events, log1p of parts per million.
+
+    A share and not a rate a day: of the days of the target sessions a transductive fit sees but few events.
+    """
+    return (count * (1e6 / pl.max_horizontal(count.sum(), 1))).log1p()
 
 
 def _conversion(successes: pl.Expr, trials: pl.Expr, prior: float) -> pl.Expr:
@@ -132,9 +133,6 @@ def _frame(counts: ItemCounts) -> pl.DataFrame:
 def _expressions(counts: ItemCounts, settings: FeaturesSettings) -> dict[str, pl.Expr]:
     """Every item feature as an expression over :func:`_frame`."""
     c = pl.col
-    span = (counts.until - counts.since + 1) / DAY
-    # A log shorter than a window: the rate is over what there is.
-    days = {str(w): min(float(d), span) for w, d in enumerate(settings.windows_days)} | {"all": span}
     label = {str(w): f"{d}d" for w, d in enumerate(settings.windows_days)} | {"all": "all"}
     longest = str(len(settings.windows_days) - 1)
     seen = c("first") != NEVER_FIRST
@@ -142,8 +140,10 @@ def _expressions(counts: ItemCounts, settings: FeaturesSettings) -> dict[str, pl
     bound = settings.max_age_days
 
     def trend(of: str, to: str) -> pl.Expr:
-        smooth = settings.trend_prior
-        return ((c(f"events_{of}") / days[of] + smooth) / (c(f"events_{to}") / days[to] + smooth)).log()
+        """Events seen in a window over those expected of the item's share of a longer one."""
+        seen, longer = c(f"events_{of}"), c(f"events_{to}")
+        expected = longer * (seen.sum() / pl.max_horizontal(longer.sum(), 1))
+        return ((seen + settings.trend_prior) / (expected + settings.trend_prior)).log()
 
     expressions = {
         "item_sessions": (c("sessions") * (1000.0 / max(counts.n_sessions, 1))).log1p(),
@@ -153,7 +153,6 @@ def _expressions(counts: ItemCounts, settings: FeaturesSettings) -> dict[str, pl
         "item_ordered": _conversion(c("sessions_ordering"), c("sessions"), prior),
         "item_ordered_if_carted": _conversion(c("sessions_ordering"), c("sessions_carting"), prior),
         f"item_rank_{label[longest]}": _rank(c(f"events_{longest}")),
-        "item_sessions_daily": _rate(c("sessions"), span),
         "item_since_last": pl.when(seen)
         .then(((counts.until - c("last")) / HOUR).clip(0, 24 * bound).log1p())
         .otherwise(float("nan")),
@@ -161,11 +160,11 @@ def _expressions(counts: ItemCounts, settings: FeaturesSettings) -> dict[str, pl
         .then(((counts.until - c("first")) / DAY).clip(0, bound))
         .otherwise(float("nan")),
     }
-    for window, longer in pairwise(days):
+    for window, longer in pairwise(label):
         expressions[f"item_trend_{label[window]}"] = trend(window, longer)
     for kind in ("events", "carts", "orders"):
-        for window, span_days in days.items():
-            expressions[f"item_{kind}_{label[window]}"] = _rate(c(f"{kind}_{window}"), span_days)
+        for window, name in label.items():
+            expressions[f"item_{kind}_{name}"] = _per_million(c(f"{kind}_{window}"))
     return expressions
 
 

@@ -22,13 +22,13 @@ class FeaturesSettings(BaseModel):
     fusion: float = Field(60.0, gt=0, description="k of reciprocal rank fusion, sum of 1 / (k + place)")
     windows_days: tuple[int, ...] = Field(
         (1, 7, 14),
-        description="windows of the items' rates, days before the last fitted event, ascending; the longest should "
+        description="windows of the items' shares, days before the last fitted event, ascending; the longest should "
         "reach before the target sessions, of which a transductive fit sees but the beginnings",
     )
     conversion_prior: float = Field(
         20.0, gt=0, description="sessions' worth of the mean that an item's conversions are smoothed with"
     )
-    trend_prior: float = Field(0.5, gt=0, description="events a day added to both sides of an item's trend")
+    trend_prior: float = Field(3.0, gt=0, description="events added to both sides of an item's trend")
     max_age_days: float = Field(
         14.0, gt=0, description="bound of an item's ages; keep it below the shortest fit of any pass"
     )

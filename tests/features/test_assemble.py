@@ -239,7 +239,7 @@ def test_memory_mapped_inputs_give_the_same_bytes(tmp_path: Path) -> None:
     assert builder.build(log, chunk.candidates, Arena()).tobytes() == whole.tobytes()
 
 
-def test_rates_do_not_depend_on_the_span_of_the_fit() -> None:
+def test_item_features_do_not_depend_on_the_span_of_the_fit() -> None:
     """A shop in a steady state, fitted on three and on four weeks, has nearly the same item table."""
     rng = np.random.default_rng(0)
 

@@ -20,7 +20,7 @@ CHANGES: dict[str, Any] = {
     "fusion": 5.0,
     "windows_days": (1, 2),
     "conversion_prior": 2.0,
-    "trend_prior": 3.0,
+    "trend_prior": 1.0,
     "max_age_days": 1.0,
     "visit_gap_minutes": 0.5,
     "utc_offset_hours": 5.0,

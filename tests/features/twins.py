@@ -265,9 +265,8 @@ def item_twin(log: SessionLog, settings: FeaturesSettings) -> pl.DataFrame:
     if log.ts is None:
         return out
     until = int(frame["ts"].max() or 0)
-    span = (until - int(frame["ts"].min() or 0) + 1) / 86_400
     spans = {f"{days}d": days for days in settings.windows_days} | {"all": math.inf}
-    rates: dict[str, pl.Expr] = {}
+    totals = {}
     for label, days in spans.items():
         window = frame.filter(until - C("ts") < days * 86_400)
         kinds = {"events": window}
@@ -276,19 +275,21 @@ def item_twin(log: SessionLog, settings: FeaturesSettings) -> pl.DataFrame:
         for kind, rows in kinds.items():
             join(rows.group_by("aid").agg(pl.len().cast(pl.Int64).alias(f"{kind}_{label}")))
             out = out.with_columns(C(f"{kind}_{label}").fill_null(0))
-            rates[f"{kind}_{label}"] = C(f"{kind}_{label}") / min(days, span)
-    out = out.with_columns(rate.log1p().alias(f"item_{name}") for name, rate in rates.items())
+            totals[f"{kind}_{label}"] = max(rows.height, 1)
+            share = C(f"{kind}_{label}") / totals[f"{kind}_{label}"]
+            out = out.with_columns((share * 1e6).log1p().alias(f"item_{kind}_{label}"))
     long = f"{settings.windows_days[-1]}d"
-    smooth = {name: rate + settings.trend_prior for name, rate in rates.items()}
+    prior = settings.trend_prior
+
+    def trend(of: str, to: str) -> pl.Expr:
+        expected = C(f"events_{to}") / totals[f"events_{to}"] * C(f"events_{of}").sum()
+        return ((C(f"events_{of}") + prior) / (expected + prior)).log()
+
     join(frame.group_by("aid").agg(first=C("ts").min(), last=C("ts").max()))
     bound = settings.max_age_days
     return out.with_columns(
         rank(f"events_{long}").alias(f"item_rank_{long}"),
-        *(
-            (smooth[f"events_{a}"] / smooth[f"events_{b}"]).log().alias(f"item_trend_{a}")
-            for a, b in itertools.pairwise(spans)
-        ),
-        item_sessions_daily=(C("sessions") / span).log1p(),
+        *(trend(a, b).alias(f"item_trend_{a}") for a, b in itertools.pairwise(spans)),
         item_since_last=((until - C("last")) / 3600).clip(0, bound * 24).log1p(),
         item_since_first=((until - C("first")) / 86_400).clip(0, bound),
     )
