@@ -29,14 +29,14 @@ class ShopSettings(BaseModel):
 
     # --- catalogue
     popularity_normal: tuple[float, ...] = Field(
-        default=(-5.5, -2.0, -1.0, 0.0, 0.674, 1.282, 1.645, 2.33, 5.0),
+        default=(-5.5, -2.0, -1.0, 0.0, 0.674, 1.282, 1.645, 2.33, 3.09, 5.0),
         description="knots of the popularity curve: standard normal quantiles",
     )
     popularity_log: tuple[float, ...] = Field(
-        default=(0.8, 1.1, 2.0, 3.0, 4.03, 5.21, 5.99, 7.4, 11.77),
+        default=(0.8, 1.1, 1.95, 2.84, 3.98, 5.18, 5.92, 7.3, 9.3, 11.77),
         description="natural logarithm of an item's expected events at the knots",
     )
-    popularity_cap: float = Field(default=0.0025, gt=0, description="no item is meant to exceed this share of events")
+    popularity_cap: float = Field(default=0.0016, gt=0, description="no item is meant to exceed this share of events")
     category_items: int = Field(default=400, ge=2, description="mean number of items in a category")
     category_spread: float = Field(default=0.7, ge=0, description="log-normal spread of the categories' sizes")
     substitutes: int = Field(default=24, ge=1, description="items of its own category that an item leads to")
@@ -57,7 +57,7 @@ class ShopSettings(BaseModel):
 
     # --- engagement (one entry a level)
     level_shares: tuple[float, ...] = Field(
-        default=(0.3575, 0.0954, 0.348, 0.1375, 0.0616),
+        default=(0.36, 0.098, 0.35, 0.1375, 0.0545),
         description="sessions of each engagement level",
     )
     visit_end: tuple[float, ...] = Field(
@@ -74,15 +74,15 @@ class ShopSettings(BaseModel):
     browse_gap_spread: float = Field(default=1.2, ge=0, description="log spread of the time between clicks")
     order_gap_ms: float = Field(default=2.0, ge=0, description="mean milliseconds between the items of one order")
     leave_after_cart: float = Field(default=0.08, ge=0, le=1, description="factor on visit_end right after a cart")
-    leave_after_order: float = Field(default=0.7, ge=0, le=1, description="chance that a visit ends with its order")
+    leave_after_order: float = Field(default=0.63, ge=0, le=1, description="chance that a visit ends with its order")
     return_after_order: float = Field(default=0.8733, ge=0, le=1, description="factor on visit_return after an order")
 
     # --- clicks
     repeat: float = Field(default=0.1, ge=0, le=1, description="chance of a click on the same item again")
-    revisit: float = Field(default=0.2, ge=0, le=1, description="chance of a click on an own earlier item")
+    revisit: float = Field(default=0.19, ge=0, le=1, description="chance of a click on an own earlier item")
     revisit_on_return: float = Field(default=0.6, ge=0, le=1, description="the same, at the start of a later visit")
     revisit_recency: float = Field(default=2.0, ge=1, description="power on a uniform draw of how far back one looks")
-    revisit_buys: float = Field(default=0.5, ge=0, le=1, description="chance to look again if the item was not carted")
+    revisit_buys: float = Field(default=0.4, ge=0, le=1, description="chance to look again if the item was not carted")
     wander: float = Field(default=0.45, ge=0, le=1, description="chance that a new item is related to an own one")
     wander_back: float = Field(default=0.3, ge=0, le=1, description="chance that it is not the latest own item")
     browse: float = Field(default=0.5, ge=0, le=1, description="chance that another new item is of the intent")
@@ -93,22 +93,20 @@ class ShopSettings(BaseModel):
     resume_intent: float = Field(default=0.3, ge=0, le=1, description="chance to go back to the intent before")
 
     # --- carts and orders
-    cart: float = Field(default=0.187, ge=0, le=1, description="mean chance of a cart after a click")
-    cart_seen: float = Field(default=0.45, ge=0, description="factor if the item was seen before")
+    cart: float = Field(default=0.19, ge=0, le=1, description="mean chance of a cart after a click")
+    cart_seen: float = Field(default=0.42, ge=0, description="factor if the item was seen before")
     cart_again: float = Field(default=0.1185, ge=0, description="factor if it lies in the basket")
     cart_more: float = Field(default=0.14, ge=0, le=1, description="chance of one more piece right after a cart")
     rebuy: float = Field(default=1.5, ge=0, description="factor if it was ordered before")
     buyer_spread: float = Field(default=1.0511, ge=0, description="log spread of cart rates of visitors")
     satisfied: float = Field(default=0.68, ge=0, le=1, description="factor on the visitor's cart rate after each order")
-    order_after_cart: float = Field(default=0.24, ge=0, le=1, description="chance of an order right after a cart")
+    order_after_cart: float = Field(default=0.275, ge=0, le=1, description="chance of an order right after a cart")
     order_later: float = Field(
-        default=0.45, ge=0, le=1, description="factor on it in later visits: who waits, hesitates"
+        default=0.36, ge=0, le=1, description="factor on it in later visits: who waits, hesitates"
     )
-    order_basket: float = Field(default=0.005, ge=0, le=1, description="chance of an order after a click")
-    order_on_return: float = Field(default=0.04, ge=0, le=1, description="chance of an order first in a later visit")
-    order_more: float = Field(
-        default=0.62, ge=0, le=1, description="chance that an order takes one more of the basket"
-    )
+    order_basket: float = Field(default=0.004, ge=0, le=1, description="chance of an order after a click")
+    order_on_return: float = Field(default=0.03, ge=0, le=1, description="chance of an order first in a later visit")
+    order_more: float = Field(default=0.65, ge=0, le=1, description="chance that an order takes one more of the basket")
 
     @model_validator(mode="after")
     def _lengths_agree(self) -> "ShopSettings":
