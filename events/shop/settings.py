@@ -57,7 +57,7 @@ class ShopSettings(BaseModel):
 
     # --- engagement (one entry a level)
     level_shares: tuple[float, ...] = Field(
-        default=(0.36, 0.098, 0.35, 0.1375, 0.0545),
+        default=(0.352, 0.098, 0.353, 0.142, 0.055),
         description="sessions of each engagement level",
     )
     visit_end: tuple[float, ...] = Field(
@@ -106,7 +106,7 @@ class ShopSettings(BaseModel):
     )
     order_basket: float = Field(default=0.004, ge=0, le=1, description="chance of an order after a click")
     order_on_return: float = Field(default=0.03, ge=0, le=1, description="chance of an order first in a later visit")
-    order_more: float = Field(default=0.65, ge=0, le=1, description="chance that an order takes one more of the basket")
+    order_more: float = Field(default=0.68, ge=0, le=1, description="chance that an order takes one more of the basket")
 
     @model_validator(mode="after")
     def _lengths_agree(self) -> "ShopSettings":

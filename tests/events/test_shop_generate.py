@@ -1,4 +1,4 @@
-"""The shop's files: form, labels, thread counts, and the frozen digest of the default shop."""
+"""The shop's files: form, labels, thread counts, OTTO's JSONL."""
 
 import json
 from pathlib import Path
@@ -83,15 +83,6 @@ def test_next_click_on_item_0_is_no_label() -> None:
         {"session": 7, "type": 0, "aid": 4},
         {"session": 7, "type": 1, "aid": 0},
     ]
-
-
-def test_label_rates() -> None:
-    settings = ShopSettings(train_sessions=60_000, test_sessions=20_000)
-    shop = module.Shop.of(settings)
-    chunk = shop.walk(60_000, 80_000)
-    labels = module.label_table(chunk, shop.cuts(chunk)).to_pandas()
-    per_session = labels.groupby(["session", "type"]).size().clip(upper=20).groupby("type").sum() / 20_000
-    assert np.abs(np.log(per_session.to_numpy() / [0.975, 0.320, 0.174])).max() < 0.15
 
 
 def test_no_test_sessions(tmp_path: Path) -> None:

@@ -76,19 +76,31 @@ def test_inclusion_is_the_share_of_futures(truth: Truth) -> None:
 
 
 def test_probabilities_agree_with_what_happened(truth: Truth, chunk: Chunk) -> None:
-    """Calibration over 1,000 sessions: where items are given p, about a share p of them are labels."""
+    """Over 1,000 sessions, expected and actual labels among the own, the best-selling and all other items.
+
+    The groups are known at the cut: groups chosen by the estimated probability itself would select its errors.
+    """
     cuts = truth.shop.cuts(chunk)
-    found = truth.inclusion(np.arange(4_000, 5_000), cuts, 200, k=300)
-    labels = label_table(chunk, cuts).to_pandas()
+    found = truth.inclusion(np.arange(4_000, 5_000), cuts, 200, k=SETTINGS.items)
+    labels = label_table(chunk, cuts)
+    label_keys = (labels["session"].to_numpy() - 4_000) * 1_000 + labels["aid"].to_numpy()
+    visible = np.arange(chunk.aids.size) - np.repeat(chunk.offsets[:-1], np.diff(chunk.offsets))
+    visible = visible < np.repeat(cuts, np.diff(chunk.offsets))
+    owner = np.repeat(np.arange(1_000), np.diff(chunk.offsets))
+    own = np.unique(owner[visible] * 1_000 + chunk.aids[visible])
+    sellers = np.argsort(-np.bincount(chunk.aids, minlength=SETTINGS.items))[:40]
+
+    def group(keys: np.ndarray) -> np.ndarray:
+        return np.where(np.isin(keys, own), 0, np.where(np.isin(keys % 1_000, sellers), 1, 2))
+
     for t, target in enumerate(TARGETS):
         lists = found[target]
-        owner = np.repeat(np.arange(4_000, 5_000), lists.lengths)
-        actual = labels[labels["type"] == t]
-        hit = np.isin(owner * 1_000 + lists.aids, actual["session"].to_numpy() * 1_000 + actual["aid"].to_numpy())
-        p = lists.scores.astype(float)
-        for low, high in ((0.0, 0.05), (0.05, 0.2), (0.2, 1.01)):
-            inside = (p >= low) & (p < high)
-            # Labels of a session go together: four standard errors, with sessions' sums as the unit.
-            sums = np.bincount(owner[inside] - 4_000, weights=hit[inside] - p[inside], minlength=1_000)
-            assert abs(sums.sum()) < 4 * np.sqrt((sums**2).sum()) + 1, (target, low)
-        assert p.sum() > 50
+        keys = np.repeat(np.arange(1_000), lists.lengths) * 1_000 + lists.aids
+        actual = label_keys[labels["type"].to_numpy() == t]
+        for kind in range(3):
+            listed, happened = keys[group(keys) == kind], actual[group(actual) == kind]
+            gap = np.bincount(listed // 1_000, weights=lists.scores[group(keys) == kind], minlength=1_000)
+            gap -= np.bincount(happened // 1_000, minlength=1_000)
+            # The labels of a session go together: the standard error is that of sums over sessions.
+            assert abs(gap.sum()) < 3.5 * np.sqrt((gap**2).sum()), (target, kind)
+            assert happened.size > 10
