@@ -22,7 +22,7 @@ class LambdaRankSettings(BaseModel):
     lambda_l2: float = Field(1.0, ge=0)
     feature_fraction: float = Field(0.6, gt=0, le=1)
     bagging_fraction: float = Field(0.8, gt=0, le=1)
-    """Share of the sessions that each tree sees (whole sessions)."""
+    """Share of the rows that each tree sees."""
     lambdarank_truncation_level: int = Field(30, ge=1)
     """A little over the list's length."""
     max_trees: int = Field(300, ge=1)

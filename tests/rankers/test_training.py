@@ -95,6 +95,8 @@ def test_only_training_rows_are_sampled(matrix: TrainingMatrix) -> None:
 def test_one_and_two_threads_give_the_same_bytes(matrix: TrainingMatrix, tmp_path: Path) -> None:
     one = train_rankers(matrix, QUICK, tmp_path / "1", threads=1, progress=False)
     two = train_rankers(matrix, QUICK, tmp_path / "2", threads=2, progress=False)
+    for a, b in zip(one.fits, two.fits, strict=True):
+        assert a.text.split("\n") == b.text.split("\n"), a.name
     assert one == two
     one.save(tmp_path / "one")
     two.save(tmp_path / "two")
