@@ -57,7 +57,6 @@ class ItemTable:
 def item_features(settings: FeaturesSettings) -> tuple[Feature, ...]:
     """All the item features that these settings describe, whatever a log has."""
     spans = [(f"{days}d", f"in the last {days} days") for days in settings.windows_days]
-    spans.append(("all", "in the whole fit"))
     long = settings.windows_days[-1]
     rows = [
         Feature("item_sessions", "item", "fitted sessions that hold it, per 1,000, log1p"),
@@ -133,7 +132,7 @@ def _frame(counts: ItemCounts) -> pl.DataFrame:
 def _expressions(counts: ItemCounts, settings: FeaturesSettings) -> dict[str, pl.Expr]:
     """Every item feature as an expression over :func:`_frame`."""
     c = pl.col
-    label = {str(w): f"{d}d" for w, d in enumerate(settings.windows_days)} | {"all": "all"}
+    label = {str(w): f"{d}d" for w, d in enumerate(settings.windows_days)}
     longest = str(len(settings.windows_days) - 1)
     seen = c("first") != NEVER_FIRST
     prior = settings.conversion_prior

@@ -21,16 +21,17 @@ class FeaturesSettings(BaseModel):
     )
     fusion: float = Field(60.0, gt=0, description="k of reciprocal rank fusion, sum of 1 / (k + place)")
     windows_days: tuple[int, ...] = Field(
-        (1, 7, 14),
+        (1, 7, 14, 21),
         description="windows of the items' shares, days before the last fitted event, ascending; the longest should "
-        "reach before the target sessions, of which a transductive fit sees but the beginnings",
+        "reach before the target sessions, of which a transductive fit sees but the beginnings, and not beyond the "
+        "shortest fit of any pass",
     )
     conversion_prior: float = Field(
         20.0, gt=0, description="sessions' worth of the mean that an item's conversions are smoothed with"
     )
     trend_prior: float = Field(3.0, gt=0, description="events added to both sides of an item's trend")
     max_age_days: float = Field(
-        14.0, gt=0, description="bound of an item's ages; keep it below the shortest fit of any pass"
+        21.0, gt=0, description="bound of an item's ages; not above the shortest fit of any pass"
     )
     visit_gap_minutes: float = Field(30.0, gt=0, description="a longer gap between two events starts a new visit")
     utc_offset_hours: float = Field(0.0, ge=-14, le=14, description="the shop's clock, for time of day and weekday")

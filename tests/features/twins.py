@@ -265,7 +265,7 @@ def item_twin(log: SessionLog, settings: FeaturesSettings) -> pl.DataFrame:
     if log.ts is None:
         return out
     until = int(frame["ts"].max() or 0)
-    spans = {f"{days}d": days for days in settings.windows_days} | {"all": math.inf}
+    spans = {f"{days}d": days for days in settings.windows_days}
     totals = {}
     for label, days in spans.items():
         window = frame.filter(until - C("ts") < days * 86_400)
