@@ -44,7 +44,7 @@ def generate(settings: ShopSettings, folder: Path, threads: int = 0, progress: b
         with atomic_file(folder / "train.parquet") as log, _writer(log, LOG_SCHEMA) as writer:
             for table in _in_order(lambda a, b: log_table(shop.walk(a, b)), 0, train, workers):
                 writer.write_table(table, row_group_size=table.num_rows)
-                bar.update(CHUNK_SESSIONS)
+                bar.update(min(CHUNK_SESSIONS, everyone - bar.n))
         with (
             atomic_file(folder / "test.parquet") as log,
             atomic_file(folder / "test_labels.parquet") as labels,
@@ -54,8 +54,8 @@ def generate(settings: ShopSettings, folder: Path, threads: int = 0, progress: b
             for visible, hidden in _in_order(lambda a, b: cut_tables(shop, shop.walk(a, b)), train, everyone, workers):
                 writer.write_table(visible, row_group_size=max(1, visible.num_rows))
                 label_writer.write_table(hidden, row_group_size=max(1, hidden.num_rows))
-                bar.update(CHUNK_SESSIONS)
-        bar.n = everyone
+                bar.update(min(CHUNK_SESSIONS, everyone - bar.n))
+        bar.update(everyone - bar.n)
 
 
 def _writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:

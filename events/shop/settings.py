@@ -33,7 +33,7 @@ class ShopSettings(BaseModel):
         description="knots of the popularity curve: standard normal quantiles",
     )
     popularity_log: tuple[float, ...] = Field(
-        default=(0.8, 1.1, 1.95, 2.84, 3.98, 5.18, 5.92, 7.3, 9.3, 11.77),
+        default=(0.8, 1.1, 1.95, 2.77, 3.95, 5.15, 5.86, 7.25, 9.6, 11.6),
         description="natural logarithm of an item's expected events at the knots",
     )
     popularity_cap: float = Field(default=0.0016, gt=0, description="no item is meant to exceed this share of events")

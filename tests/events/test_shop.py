@@ -14,7 +14,7 @@ from events.shop.walk import Chunk, Shop
 SETTINGS = ShopSettings()
 SESSIONS = SETTINGS.train_sessions
 HOUR_MS = 3_600_000
-FROZEN = "44f366622503c90bb60827840e8c1c37ba2fa38e97c109ce93fe79c1414643b7"
+FROZEN = "eab4c6bd72a24fff21803669d8fac2c5851a9bd9f4ab8524ddd05bcc19537ae8"
 
 
 @pytest.fixture(scope="module")
