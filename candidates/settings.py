@@ -105,7 +105,9 @@ DEFAULT_RECIPES = {
     "clicks": Recipe(time_base=1, time_slope=3, top_k=20),
     "carts_orders": Recipe(type_weights=HISTORY_WEIGHTS, top_k=15),
     "buy2buy": Recipe(window_seconds=14 * DAY, types_x=("carts", "orders"), types_y=("carts", "orders"), top_k=15),
+    "next": Recipe(direction="forward", top_k=20),
 }
+"""The three matrices of the public notebooks, which the rules look up, and a directed one: what comes later."""
 
 DEFAULT_SOURCES: dict[str, SourceSettings] = {
     "history": HistorySettings(),
@@ -113,6 +115,7 @@ DEFAULT_SOURCES: dict[str, SourceSettings] = {
     "near_clicks": NeighboursSettings(matrix="clicks", k=80),
     "near_carts_orders": NeighboursSettings(matrix="carts_orders", k=60),
     "near_buy2buy": NeighboursSettings(matrix="buy2buy", k=30),
+    "near_next": NeighboursSettings(matrix="next", k=30),
 }
 
 

@@ -46,11 +46,21 @@ def _add_reciprocal_ranks(ranks: npt.NDArray[np.int16], out: npt.NDArray[np.floa
 def reciprocal_rank_scores(candidates: Candidates, target: str) -> npt.NDArray[np.float32]:
     """float32[R] sum over the sources of 1 / place: what ranks a target that has no model.
 
-    Columns made for another target (``<source>_<other target>``) are left out.
+    Of a source with a list for each of several targets (``<source>_<target>``) only the one for this target counts.
     """
     scores = np.zeros(len(candidates), np.float32)
-    others = tuple(f"_{other}" for other in TARGETS if other != target)
     for c, name in enumerate(candidates.names):
-        if not name.endswith(others):
+        if name not in _of_other_targets(candidates.names, target):
             _add_reciprocal_ranks(candidates.ranks[c], scores)
     return scores
+
+
+def _of_other_targets(names: tuple[str, ...], target: str) -> set[str]:
+    """Columns that hold a list made for another target. A name alone does not tell: near_clicks is a source."""
+    found = set()
+    for name in names:
+        source, _, ending = name.rpartition("_")
+        lists = [other for other in TARGETS if f"{source}_{other}" in names]
+        if ending in TARGETS and ending != target and len(lists) > 1:
+            found.add(name)
+    return found

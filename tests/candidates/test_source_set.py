@@ -26,7 +26,7 @@ from tests.candidates.contract import assert_equal
 
 DEFAULT = CandidatesSettings()
 COLUMNS = ["history", "popularity_clicks", "popularity_carts", "popularity_orders"]
-NEAR = ["near_clicks", "near_carts_orders", "near_buy2buy"]
+NEAR = ["near_clicks", "near_carts_orders", "near_buy2buy", "near_next"]
 
 
 class Last:
@@ -102,6 +102,7 @@ def test_a_shop_without_types_or_time_does_without_and_says_so() -> None:
         "near_clicks": "there is no matrix clicks, because the shop has no time",
         "near_carts_orders": "there is no matrix carts_orders, because the shop has no time",
         "near_buy2buy": "there is no matrix buy2buy, because the shop has no time and no types",
+        "near_next": "there is no matrix next, because the shop has no time",
     }
     assert list(sources.lists(log)) == ["history", "popularity_clicks"]
 

@@ -163,6 +163,8 @@ def test_columns_of_other_targets_have_no_vote() -> None:
     assert reciprocal_rank_scores(pool, "clicks").tolist() == [1.0, 0.0]
     assert reciprocal_rank_scores(pool, "carts").tolist() == [1.0, 1.0]
     assert reciprocal_rank_scores(pool, "orders").tolist() == [1.5, 1.0]
+    named_so = Candidates(pool.offsets, pool.aids, ("near_clicks",), ranks[:1], ranks[:1] * 0.0)
+    assert reciprocal_rank_scores(named_so, "orders").tolist() == [1.0, 0.0]
 
 
 def test_pools_are_shown_once_each(rankers: Rankers) -> None:
