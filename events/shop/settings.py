@@ -57,7 +57,7 @@ class ShopSettings(BaseModel):
 
     # --- engagement (one entry a level)
     level_shares: tuple[float, ...] = Field(
-        default=(0.352, 0.098, 0.353, 0.142, 0.055),
+        default=(0.345, 0.1, 0.353, 0.147, 0.055),
         description="sessions of each engagement level",
     )
     visit_end: tuple[float, ...] = Field(

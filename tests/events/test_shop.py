@@ -14,7 +14,7 @@ from events.shop.walk import Chunk, Shop
 SETTINGS = ShopSettings()
 SESSIONS = SETTINGS.train_sessions
 HOUR_MS = 3_600_000
-FROZEN = "eab4c6bd72a24fff21803669d8fac2c5851a9bd9f4ab8524ddd05bcc19537ae8"
+FROZEN = "bf1233b7c6f5b68d89cc3dc59d7579808a866eba40d462346b9a949d10305955"
 
 
 @pytest.fixture(scope="module")
