@@ -15,18 +15,18 @@ class LambdaRankSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    learning_rate: float = Field(0.1, gt=0, le=1)
-    num_leaves: int = Field(31, ge=2)
-    min_data_in_leaf: int = Field(50, ge=1)
+    learning_rate: float = Field(0.05, gt=0, le=1)
+    num_leaves: int = Field(15, ge=2)
+    min_data_in_leaf: int = Field(200, ge=1)
     max_bin: int = Field(127, ge=2, le=255)
-    lambda_l2: float = Field(1.0, ge=0)
-    feature_fraction: float = Field(0.6, gt=0, le=1)
+    lambda_l2: float = Field(10.0, ge=0)
+    feature_fraction: float = Field(0.4, gt=0, le=1)
     bagging_fraction: float = Field(0.8, gt=0, le=1)
     """Share of the rows that each tree sees."""
     lambdarank_truncation_level: int = Field(30, ge=1)
     """A little over the list's length."""
-    max_trees: int = Field(300, ge=1)
-    early_stopping_rounds: int = Field(20, ge=1)
+    max_trees: int = Field(400, ge=1)
+    early_stopping_rounds: int = Field(40, ge=1)
     eval_at: int = Field(20, ge=1)
     """Early stopping watches the NDCG at this place."""
 
@@ -41,7 +41,7 @@ class RankersSettings(BaseModel):
     """Folds by group; 1 makes one split into a part to train on and a part to report."""
     holdout_share: Share = Field(0.2, gt=0, lt=1)
     """Share of the groups that is reported where ``folds`` is 1."""
-    inner_share: Share = Field(0.12, gt=0, lt=1)
+    inner_share: Share = Field(0.15, gt=0, lt=1)
     """Share of the training groups that early stopping watches; they are never trained on by a fold's model."""
     inner_sessions: int = Field(4_000, ge=1)
     """At most about this many of them (they keep every candidate, and are scored after every tree)."""

@@ -23,7 +23,13 @@ QUICK = RankersSettings(
     chunk_sessions=64,
     negatives={"clicks": 0.5},
     lambdarank=LambdaRankSettings(
-        learning_rate=0.2, num_leaves=7, min_data_in_leaf=10, max_trees=40, early_stopping_rounds=8
+        learning_rate=0.2,
+        num_leaves=7,
+        min_data_in_leaf=10,
+        lambda_l2=1.0,
+        feature_fraction=0.6,
+        max_trees=40,
+        early_stopping_rounds=8,
     ),
 )
 
