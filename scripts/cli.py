@@ -49,8 +49,10 @@ def open_run(config: Path, assignments: list[str]) -> Run:
     return Run(settings, settings.runs / config.stem)
 
 
-def stage_main(stage: Stage, description: str, argv: list[str] | None) -> int:
-    """Command line of one stage."""
+def stage_main(
+    stage: Stage, description: str, argv: list[str] | None, show: Callable[[Run, str], None] | None = None
+) -> int:
+    """Command line of one stage; ``show`` prints what a pass came to."""
 
     def work() -> None:
         made = parser(description, f"python -m scripts.{stage.name} --config configs/shop.toml")
@@ -66,6 +68,8 @@ def stage_main(stage: Stage, description: str, argv: list[str] | None) -> int:
         for pass_name in stage.passes if asked is None else (asked,):
             if run.has_pass(pass_name):
                 run_stage(stage, run, pass_name)
+                if show is not None:
+                    show(run, pass_name)
             elif asked is not None:
                 raise InputError(
                     arguments.config, None, f"this shop has no {asked} pass", "name a test file: data.test"

@@ -4,18 +4,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from events.files import need_array, read_json, write_json
+from events.files import need_array, write_json
 from events.lists import Lists
 from features.drift import Summary, drift
 from scripts.artifacts import open_pass
 from scripts.cli import stage_main
-from scripts.ladder import evaluate
+from scripts.ladder import evaluate, show
 from scripts.pipeline import Run, Stage
 from scripts.settings import Settings
-from submissions.report import report
-
-SHOWN_DRIFT = 5
-"""Features that are printed."""
 
 
 def _settings(settings: Settings) -> Any:
@@ -46,21 +42,6 @@ def _work(run: Run, pass_name: str, folder: Path) -> dict[str, Any]:
     return {"rows": len(data.target_log)}
 
 
-def show(run: Run, pass_name: str) -> None:
-    """Print the scores of a pass, where there are any."""
-    path = run.folder / pass_name / "scores.json"
-    if not path.exists():
-        return
-    scores = read_json(path)
-    print(f"\n{pass_name}: {scores['sessions']:,} sessions\n")
-    print(report(scores, run.settings.submissions.k))
-    if scores.get("drift"):
-        most = list(scores["drift"].items())[:SHOWN_DRIFT]
-        print("\nfeatures that drift most between the passes (Kolmogorov-Smirnov distance): ")
-        print(", ".join(f"{name} {value:.3f}" for name, value in most))
-    print()
-
-
 STAGE = Stage(
     "evaluate",
     ("validation",),
@@ -68,13 +49,14 @@ STAGE = Stage(
     _inputs,
     _work,
     floors=("events", "candidates", "features", "rankers", "submissions"),
+    helpers=("artifacts", "ladder"),
     publish=("scores.json",),
 )
 
 
 def main(argv: list[str] | None = None) -> int:
     """Command line of the stage."""
-    return stage_main(STAGE, "Print the ladder and the candidate recall.", argv)
+    return stage_main(STAGE, "Print the ladder and the candidate recall.", argv, show)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from candidates.building import Shared, build_source
 from candidates.pool import Arena, build_pool
 from candidates.settings import HistorySettings, PopularitySettings, SourceSettings
 from candidates.source_set import SourceSet, recommend
+from events.files import read_json
 from events.labels import Labels, take_labels
 from events.lists import Lists
 from events.log import SessionLog
@@ -21,10 +22,13 @@ from scripts.pipeline import Run
 from submissions.bootstrap import bootstrap_total
 from submissions.candidate_recall import CandidateRecall
 from submissions.metrics import Scores, hits_by_target
-from submissions.report import evaluation
+from submissions.report import evaluation, report
 from submissions.slices import length_buckets, slice_scores
 
 POOL = "pool"
+
+SHOWN_DRIFT = 5
+"""Drifting features that are printed."""
 
 Rows = npt.NDArray[np.int64]
 
@@ -106,3 +110,21 @@ def evaluate(run: Run, data: PassData, ranked: Mapping[str, Lists], rows: Rows |
     scores["ranker_by_session_length"] = {name: one.as_json() for name, one in slices.items()}
     scores["sessions"] = len(log)
     return scores
+
+
+def show(run: Run, pass_name: str) -> None:
+    """Print the scores of a pass, where there are any."""
+    path = run.folder / pass_name / "scores.json"
+    if not path.exists():
+        return
+    scores = read_json(path)
+    print(f"\n{pass_name}: {scores['sessions']:,} sessions\n")
+    print(report(scores, run.settings.submissions.k))
+    if scores["ranker_minus_rules"]:
+        low, high = scores["ranker_minus_rules"]
+        print(f"\nranker minus rules, total: {low:+.4f} to {high:+.4f} (95 % interval, paired)")
+    if scores.get("drift"):
+        most = list(scores["drift"].items())[:SHOWN_DRIFT]
+        print("\nfeatures that drift most between the passes (Kolmogorov-Smirnov distance): ")
+        print(", ".join(f"{name} {value:.3f}" for name, value in most))
+    print()

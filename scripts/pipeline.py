@@ -71,6 +71,7 @@ class Stage:
     inputs   : files and folders it reads, for a pass
     work     : computes; gets the run, the pass name and the folder to write to; returns figures for the manifest
     floors   : packages whose sources decide its results
+    helpers  : modules of this package that do so, besides its own
     publish  : files of its folder that are copied to ``runs/<name>/<pass>/``, where people look for them
     """
 
@@ -80,6 +81,7 @@ class Stage:
     inputs: Callable[[Run, str], list[Path]]
     work: Callable[[Run, str, Path], dict[str, Any]]
     floors: tuple[str, ...]
+    helpers: tuple[str, ...] = ("artifacts",)
     publish: tuple[str, ...] = ()
 
 
@@ -135,11 +137,11 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
 
 
 def _state(stage: Stage, run: Run, pass_name: str) -> dict[str, Any]:
-    script = (ROOT / "scripts" / f"{stage.name}.py").read_bytes()
+    scripts = b"".join((ROOT / "scripts" / f"{name}.py").read_bytes() for name in (stage.name, *stage.helpers))
     return {
         "settings": stage.settings(run.settings),
         "inputs": fingerprint(stage.inputs(run, pass_name)),
-        "code": source_digest(stage.floors) + hashlib.blake2b(script, digest_size=8).hexdigest(),
+        "code": source_digest(stage.floors) + hashlib.blake2b(scripts, digest_size=8).hexdigest(),
     }
 
 

@@ -7,6 +7,7 @@ from events.errors import InputError
 from scripts import candidates, covisit, evaluate, features, prepare, rank, submit
 from scripts.cli import guarded, open_run, parser
 from scripts.index import record
+from scripts.ladder import show
 from scripts.pipeline import PASSES, Stage, run_stage
 
 STAGES: tuple[Stage, ...] = tuple(
@@ -43,7 +44,7 @@ def main(argv: list[str] | None = None) -> int:
         if not run.has_pass("submission"):
             print("no test sessions (data.test is not set), so there is no submission")
         for pass_name in PASSES:
-            evaluate.show(run, pass_name)
+            show(run, pass_name)
         record(run)
         print(f"done in {time.perf_counter() - started:.0f} s; everything is in {run.folder}")
 

@@ -9,7 +9,7 @@ from rankers.models import Rankers
 from rankers.scoring import score_log
 from scripts.artifacts import open_items, open_pass, open_scorer
 from scripts.cli import stage_main
-from scripts.ladder import evaluate
+from scripts.ladder import evaluate, show
 from scripts.pipeline import Run, Stage
 from scripts.settings import Settings
 from submissions.kaggle_csv import write_submission
@@ -48,13 +48,14 @@ STAGE = Stage(
     _inputs,
     _work,
     floors=("events", "candidates", "features", "rankers", "submissions"),
+    helpers=("artifacts", "ladder"),
     publish=(CSV, "scores.json"),
 )
 
 
 def main(argv: list[str] | None = None) -> int:
     """Command line of the stage."""
-    return stage_main(STAGE, "Score the test sessions and write submission.csv.", argv)
+    return stage_main(STAGE, "Score the test sessions and write submission.csv.", argv, show)
 
 
 if __name__ == "__main__":

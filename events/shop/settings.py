@@ -22,7 +22,7 @@ class ShopSettings(BaseModel):
 
     # --- size
     seed: int = Field(default=42, ge=0, description="seed of everything")
-    train_sessions: int = Field(default=150_000, ge=1, description="sessions of train.parquet")
+    train_sessions: int = Field(default=300_000, ge=1, description="sessions of train.parquet")
     test_sessions: int | None = Field(default=None, ge=0, description="sessions of test.parquet; none: OTTO's share")
     n_items: int | None = Field(default=None, ge=50, description="items of the catalogue; none: events / 117")
     weeks: int = Field(default=4, ge=1, description="weeks of train; the test sessions follow in one more week")
@@ -33,7 +33,7 @@ class ShopSettings(BaseModel):
         description="knots of the popularity curve: standard normal quantiles",
     )
     popularity_log: tuple[float, ...] = Field(
-        default=(0.8, 1.1, 1.95, 2.77, 3.95, 5.15, 5.86, 7.25, 9.6, 11.6),
+        default=(0.8, 1.1, 1.95, 2.77, 3.95, 5.15, 5.86, 7.25, 9.75, 11.4),
         description="natural logarithm of an item's expected events at the knots",
     )
     popularity_cap: float = Field(default=0.0016, gt=0, description="no item is meant to exceed this share of events")

@@ -136,6 +136,9 @@ def test_stages_can_be_run_one_by_one_and_say_what_is_missing(small, tmp_path):
     assert "stage prepare has not run" in early.stderr
     assert "Remedy: run it first: python -m scripts.prepare" in early.stderr
     assert run("covisit", config, runs, "--pass", "validation").stdout == "covisit (validation): up to date\n"
+    shown = run("evaluate", config, runs).stdout
+    assert "evaluate (validation): up to date" in shown
+    assert "recall@20" in shown
     part = run("run", config, runs, "--from", "covisit", "--until", "candidates")
     assert part.stdout.count("up to date") == 4
     wrong = run("run", config, runs, "--from", "rank", "--until", "covisit")
