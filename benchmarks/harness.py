@@ -63,9 +63,8 @@ def measure(contender: Contender) -> tuple[Cost, Any]:
         cost = None
     process.join()
     if cost is None or process.exitcode != 0:
-        raise RuntimeError(
-            f"{contender.work.__module__}.{contender.work.__name__} failed, exit code {process.exitcode}"
-        )
+        name = f"{contender.work.__module__}.{contender.work.__name__}"
+        raise RuntimeError(f"{name} failed, exit code {process.exitcode}")
     return cost, result
 
 
