@@ -1,4 +1,4 @@
-"""What each stage costs: ``python -m benchmarks.stages [--sessions 150000]``.
+"""What each stage costs: ``python -m benchmarks.stages [--sessions 300000]``.
 
 Runs the pipeline on a fresh synthetic shop and prints, for every stage and pass, wall and CPU seconds, peak memory
 (anonymous + shared, over the process tree) and the CPU seconds per million events of the train log. The last line is
@@ -44,7 +44,7 @@ def stages_of(run: Path) -> list[dict[str, Any]]:
 def main(argv: list[str] | None = None) -> int:
     """Run, print the table, then the JSON line."""
     parser = argparse.ArgumentParser(description="Cost of every stage on a synthetic shop.")
-    parser.add_argument("--sessions", type=int, default=150_000, help="train sessions of the shop")
+    parser.add_argument("--sessions", type=int, default=100_000, help="train sessions of the shop")
     arguments = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as folder:
         run = _run(arguments.sessions, Path(folder))

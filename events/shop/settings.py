@@ -33,7 +33,7 @@ class ShopSettings(BaseModel):
         description="knots of the popularity curve: standard normal quantiles",
     )
     popularity_log: tuple[float, ...] = Field(
-        default=(0.8, 1.1, 1.95, 2.77, 3.95, 5.15, 5.86, 7.25, 9.75, 11.4),
+        default=(0.8, 1.1, 1.95, 2.78, 3.97, 5.17, 5.87, 7.25, 9.7, 12.22),
         description="natural logarithm of an item's expected events at the knots",
     )
     popularity_cap: float = Field(default=0.0016, gt=0, description="no item is meant to exceed this share of events")
@@ -57,25 +57,25 @@ class ShopSettings(BaseModel):
 
     # --- engagement (one entry a level)
     level_shares: tuple[float, ...] = Field(
-        default=(0.345, 0.1, 0.353, 0.147, 0.055),
+        default=(0.3375, 0.0841, 0.3527, 0.1683, 0.0574),
         description="sessions of each engagement level",
     )
     visit_end: tuple[float, ...] = Field(
-        default=(0.5381, 0.242, 0.3906, 0.1221, 0.0348), description="chance that the visit ends after an event"
+        default=(0.5041, 0.2032, 0.4027, 0.1149, 0.0312), description="chance that the visit ends after an event"
     )
     visit_return: tuple[float, ...] = Field(
-        default=(0.0577, 0.776, 0.7944, 0.9, 0.9888), description="chance that another visit follows an ended one"
+        default=(0.0509, 0.7876, 0.7692, 0.8836, 0.9899), description="chance that another visit follows an ended one"
     )
-    same_day: float = Field(default=0.188, ge=0, le=1, description="chance that a visitor comes back after hours only")
+    same_day: float = Field(default=0.16, ge=0, le=1, description="chance that a visitor comes back after hours only")
     same_day_hours: float = Field(default=4.0, gt=0, description="median hours until then")
-    visit_gap_hours: float = Field(default=96.8382, gt=0, description="median hours between visits otherwise")
-    visit_gap_spread: float = Field(default=0.6145, ge=0, description="log spread of the time between visits")
+    visit_gap_hours: float = Field(default=105.7998, gt=0, description="median hours between visits otherwise")
+    visit_gap_spread: float = Field(default=0.6758, ge=0, description="log spread of the time between visits")
     browse_gap_seconds: float = Field(default=32.0, gt=0, description="median seconds between clicks of a visit")
     browse_gap_spread: float = Field(default=1.2, ge=0, description="log spread of the time between clicks")
     order_gap_ms: float = Field(default=2.0, ge=0, description="mean milliseconds between the items of one order")
-    leave_after_cart: float = Field(default=0.08, ge=0, le=1, description="factor on visit_end right after a cart")
-    leave_after_order: float = Field(default=0.63, ge=0, le=1, description="chance that a visit ends with its order")
-    return_after_order: float = Field(default=0.8733, ge=0, le=1, description="factor on visit_return after an order")
+    leave_after_cart: float = Field(default=0.0897, ge=0, le=1, description="factor on visit_end right after a cart")
+    leave_after_order: float = Field(default=0.6725, ge=0, le=1, description="chance that a visit ends with its order")
+    return_after_order: float = Field(default=0.8585, ge=0, le=1, description="factor on visit_return after an order")
 
     # --- clicks
     repeat: float = Field(default=0.1, ge=0, le=1, description="chance of a click on the same item again")
@@ -93,20 +93,24 @@ class ShopSettings(BaseModel):
     resume_intent: float = Field(default=0.3, ge=0, le=1, description="chance to go back to the intent before")
 
     # --- carts and orders
-    cart: float = Field(default=0.19, ge=0, le=1, description="mean chance of a cart after a click")
+    cart: float = Field(default=0.1874, ge=0, le=1, description="mean chance of a cart after a click")
     cart_seen: float = Field(default=0.42, ge=0, description="factor if the item was seen before")
-    cart_again: float = Field(default=0.1185, ge=0, description="factor if it lies in the basket")
-    cart_more: float = Field(default=0.14, ge=0, le=1, description="chance of one more piece right after a cart")
+    cart_again: float = Field(default=0.1024, ge=0, description="factor if it lies in the basket")
+    cart_more: float = Field(default=0.1515, ge=0, le=1, description="chance of one more piece right after a cart")
     rebuy: float = Field(default=1.5, ge=0, description="factor if it was ordered before")
-    buyer_spread: float = Field(default=1.0511, ge=0, description="log spread of cart rates of visitors")
-    satisfied: float = Field(default=0.68, ge=0, le=1, description="factor on the visitor's cart rate after each order")
-    order_after_cart: float = Field(default=0.275, ge=0, le=1, description="chance of an order right after a cart")
+    buyer_spread: float = Field(default=0.9961, ge=0, description="log spread of cart rates of visitors")
+    satisfied: float = Field(
+        default=0.6656, ge=0, le=1, description="factor on the visitor's cart rate after each order"
+    )
+    order_after_cart: float = Field(default=0.2837, ge=0, le=1, description="chance of an order right after a cart")
     order_later: float = Field(
         default=0.36, ge=0, le=1, description="factor on it in later visits: who waits, hesitates"
     )
-    order_basket: float = Field(default=0.004, ge=0, le=1, description="chance of an order after a click")
-    order_on_return: float = Field(default=0.03, ge=0, le=1, description="chance of an order first in a later visit")
-    order_more: float = Field(default=0.68, ge=0, le=1, description="chance that an order takes one more of the basket")
+    order_basket: float = Field(default=0.0038, ge=0, le=1, description="chance of an order after a click")
+    order_on_return: float = Field(default=0.0277, ge=0, le=1, description="chance of an order first in a later visit")
+    order_more: float = Field(
+        default=0.6479, ge=0, le=1, description="chance that an order takes one more of the basket"
+    )
 
     @model_validator(mode="after")
     def _lengths_agree(self) -> "ShopSettings":

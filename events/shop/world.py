@@ -186,7 +186,9 @@ def fill_related(
             if k >= substitutes:  # two categories of accessories for each category
                 side = int(mix(seed, -1 - (c * 2 + (k & 1))))
                 shift = (0.7 + 0.9 * uniform(side, 0)) if k & 1 else 1.0 / (0.7 + 0.9 * uniform(side, 0))
-                target = min(count - 1, int((c + 0.5) * shift + 2.0 * uniform(side, 1)))
+                target = int((c + 0.5) * shift + 2.0 * uniform(side, 1))
+                if target >= count:  # reflected at the smallest: all of the rest would meet there
+                    target = max(0, 2 * count - 1 - target)
                 if target == c:
                     target = c + 1 if c + 1 < count else c - 1
             size = first[target + 1] - first[target]
