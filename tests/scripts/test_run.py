@@ -111,9 +111,8 @@ def test_a_sample_of_sessions_is_ranked_and_the_rules_are_scored_on_all(small, t
     config, runs, _ = small
     shutil.copytree(runs, tmp_path / "runs")
     sample = ("--set", "rankers.reported_sessions=100")
-    done = run("run", config, tmp_path / "runs", *sample, "--from", "features", "--until", "evaluate")
+    done = run("run", config, tmp_path / "runs", *sample, "--from", "rank", "--until", "evaluate")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("up to date") == 2  # the features of both passes
     before, after = (
         json.loads((folder / "small" / "validation" / "scores.json").read_text())
         for folder in (runs, tmp_path / "runs")
