@@ -33,7 +33,7 @@ def order_leaves(
 ) -> bool:
     """The leaves of each tree from left to right, and for each node a mask without the leaves on its left.
 
-    False if a child stands before its parent, which LightGBM never writes.
+    False if a child stands before its parent, which LightGBM never writes, or a tree has not its leaves.
     """
     under = np.empty(mask.size + 1, np.int64)
     start = np.empty(mask.size + 1, np.int64)
@@ -48,6 +48,8 @@ def order_leaves(
                 if child >= n or ~child > n or (child >= 0 and child <= i):
                     return False
                 under[i] += under[child] if child >= 0 else 1
+        if n > 0 and under[0] != n + 1:
+            return False
         start[0] = 0
         for i in range(n):
             child = left[node0 + i]

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from candidates.threads import run_ranges
 from rankers.layout import Layout, lay_out
-from rankers.trees import UnknownModelError, read_trees
+from rankers.trees import read_trees
 from rankers.walker import BLOCK, Unsigned, walk
 
 RANGE = 16 * BLOCK
@@ -42,7 +42,7 @@ class Predictor:
         """Read the models, at least one."""
         try:
             return cls(tuple(texts), lay_out([read_trees(text) for text in texts]), "")
-        except UnknownModelError as error:
+        except ValueError as error:
             log.info("LightGBM walks the trees itself: %s", error)
             return cls(tuple(texts), None, str(error))
 

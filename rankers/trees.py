@@ -81,7 +81,7 @@ def _read_tree(section: dict[str, str], sets: list[npt.NDArray[np.uint32]]) -> d
     if section.get("is_linear", "0") != "0":
         raise UnknownModelError("linear trees")
     tree = {key: _array(section, key, dtype) for key, dtype in FIELDS.items()}
-    nodes = int(section["num_leaves"]) - 1
+    nodes = int(section.get("num_leaves", 0)) - 1
     if any(values.size != nodes + (key == "leaf_value") for key, values in tree.items()):
         raise UnknownModelError("a tree without all of its nodes")
     categorical = (tree["decision_type"] & CATEGORICAL) > 0
@@ -98,6 +98,8 @@ def read_trees(text: str) -> Trees:
     ------
     UnknownModelError
         For linear trees, several scores a row, averaged outputs, other versions and decisions that are not known.
+    ValueError
+        If what should be a number is none.
     """
     header, *sections = _sections(text)
     if header.get("version") != VERSION or header.get("num_tree_per_iteration") != "1":
@@ -107,13 +109,18 @@ def read_trees(text: str) -> Trees:
     sets: list[npt.NDArray[np.uint32]] = []
     trees = [_read_tree(section, sets) for section in sections]
     flat = {key: np.concatenate([np.zeros(0, dtype), *(tree[key] for tree in trees)]) for key, dtype in FIELDS.items()}
+    features = int(header.get("max_feature_idx", -1)) + 1
     decision, missing = flat["decision_type"], MISSING_ZERO | MISSING_NAN
     known = (decision <= (CATEGORICAL | DEFAULT_LEFT | missing)) & ((decision & missing) != missing)
     if not known.all() or np.isnan(flat["threshold"]).any():
         raise UnknownModelError("decisions of an unknown kind")
+    if not ((flat["split_feature"] >= 0) & (flat["split_feature"] < features)).all():
+        raise UnknownModelError("decisions about unknown features")
+    if (flat["threshold"][(decision & CATEGORICAL) > 0] >= len(sets)).any():
+        raise UnknownModelError("categories without a set")
     first_leaf = np.cumsum([0, *(tree["leaf_value"].size for tree in trees)]).astype(np.int64)
     return Trees(
-        features=int(header["max_feature_idx"]) + 1,
+        features=features,
         first_node=first_leaf - np.arange(first_leaf.size),
         first_leaf=first_leaf,
         feature=flat["split_feature"],

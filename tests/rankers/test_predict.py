@@ -150,7 +150,10 @@ def test_damaged_or_strange_texts_are_unknown() -> None:
         re.sub("decision_type=[0-9]+", "decision_type=16", text),
         re.sub("decision_type=[0-9]+", "decision_type=14", text),
         text.replace("leaf_value=", "leaf_value=1 "),
-        text.replace("threshold=", "threshold=nan ", 1),
+        re.sub("threshold=[^ ]+", "threshold=nan", text),
+        text.replace("max_feature_idx=4", "max_feature_idx=1"),
+        text.replace("num_leaves=", "leaves="),
+        re.sub("decision_type=[0-9]+", "decision_type=1", text),
     ):
         assert bad != text
         with pytest.raises(UnknownModelError):
@@ -158,6 +161,9 @@ def test_damaged_or_strange_texts_are_unknown() -> None:
     loop = text.replace("left_child=1", "left_child=0")
     assert loop != text
     assert Predictor.of([loop]).reason == "the nodes make no tree"
+    twice = re.sub("right_child=[-0-9]+ ", "right_child=-1 ", text)
+    assert Predictor.of([twice]).reason == "the nodes make no tree"
+    assert "float" in Predictor.of([text.replace("threshold=", "threshold=x")]).reason
     other = lgb.train({"verbosity": -1}, lgb.Dataset(np.zeros((50, 2)), np.arange(50.0)), 1).model_to_string()
     assert Predictor.of([text, other]).reason == "the models are not of the same features"
 
