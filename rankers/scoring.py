@@ -117,8 +117,10 @@ def _score_out_of_fold(
     row_folds = np.repeat(folds, np.diff(candidates.offsets))
     for fold in np.unique(folds).tolist():
         rows = np.flatnonzero(row_folds == fold)
-        part = scorer.arena.take("ranker_fold", (rows.size, features.shape[1]), np.float32)
-        np.take(features, rows, axis=0, out=part, mode="clip")  # "clip" writes to out directly; "raise" buffers
+        part = features
+        if rows.size < features.shape[0]:
+            part = scorer.arena.take("ranker_fold", (rows.size, features.shape[1]), np.float32)
+            np.take(features, rows, axis=0, out=part, mode="clip")  # "clip" writes to out directly; "raise" buffers
         means = _means(scorer, {target: scorer.rankers.of_fold(target, fold) for target in scores}, part)
         for target, out in scores.items():
             out[rows] = means[target] if target in means else reciprocal_rank_scores(candidates, target)[rows]
