@@ -52,7 +52,7 @@ class RankersSettings(BaseModel):
     """Training sessions to sample, over all folds; ``None`` sizes the sample from the machine's memory and
     ``max_work``; set a number where results must not depend on the machine."""
     max_work: float = Field(3.5e11, gt=0)
-    """Training rows x features x trees over all fits and a refit, at most (3.5e11: a quarter of an hour on two cores);
+    """Training rows x features x trees over all fits and a refit, at most (3.5e11: 6 to 15 minutes on two cores);
     where the sample is still too large for it, each fit gets fewer trees."""
     reported_sessions: int = Field(100_000, ge=1)
     """Sessions outside training that are ranked and reported, at most: a sample has an interval, and costs less."""
