@@ -12,6 +12,7 @@ FOLD: Final = 1
 INNER: Final = 2
 SAMPLE: Final = 3
 NEGATIVE: Final = 4
+REPORTED: Final = 5
 """Streams of random numbers: draws for one purpose say nothing about those for another."""
 
 TRAINED_ON: Final = -1
@@ -50,7 +51,9 @@ def inner_groups(groups: npt.NDArray[np.int64], share: float, max_sessions: int,
     return np.asarray(stream_uniforms(seed, INNER, groups) < capped)
 
 
-def sample_sessions(groups: npt.NDArray[np.int64], max_sessions: int, seed: int) -> npt.NDArray[np.int64]:
+def sample_sessions(
+    groups: npt.NDArray[np.int64], max_sessions: int, seed: int, stream: int = SAMPLE
+) -> npt.NDArray[np.int64]:
     """int64[n] rows of at most ``max_sessions`` sessions, ascending: whole groups, those with the smallest draws.
 
     >>> sample_sessions(np.array([5, 5, 6]), 3, seed=0).tolist()
@@ -58,7 +61,7 @@ def sample_sessions(groups: npt.NDArray[np.int64], max_sessions: int, seed: int)
     """
     if groups.size <= max_sessions:
         return np.arange(groups.size)
-    draw = stream_uniforms(seed, SAMPLE, groups)
+    draw = stream_uniforms(seed, stream, groups)
     first_left_out = np.partition(draw, max_sessions)[max_sessions]
     return np.flatnonzero(draw < first_left_out)
 

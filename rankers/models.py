@@ -1,7 +1,7 @@
 """Fitted rankers: one LightGBM model a target and fold, and what is known about them."""
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from events.errors import InputError
 from events.files import atomic_file, read_json, write_json
+from rankers.predict import Predictor
 
 REFIT = "refit"
 INDEX = "rankers.json"
@@ -80,12 +81,20 @@ class Rankers:
     reasons: dict[str, str]
     settings: dict[str, Any] = field(default_factory=dict)
     _boosters: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    _predictors: dict[tuple[str, ...], Predictor] = field(default_factory=dict, repr=False, compare=False)
 
     def booster(self, fit: Fit) -> Any:
         """The LightGBM model of a fit, parsed once."""
         if fit.name not in self._boosters:
             self._boosters[fit.name] = lgb.Booster(model_str=fit.text)
         return self._boosters[fit.name]
+
+    def predictor(self, fits: Sequence[Fit]) -> Predictor:
+        """What scores rows by these models, at least one, in one pass; laid out once."""
+        names = tuple(fit.name for fit in fits)
+        if names not in self._predictors:
+            self._predictors[names] = Predictor.of([fit.text for fit in fits])
+        return self._predictors[names]
 
     def of_fold(self, target: str, fold: int) -> list[Fit]:
         """The model that was not trained on this fold, or none."""

@@ -3,7 +3,7 @@
 The same function serves the folds, a submission and a single recommendation.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -16,7 +16,6 @@ from events.errors import InputError
 from events.lists import Lists
 from events.log import SessionLog
 from rankers.models import INDEX, Fit, Rankers
-from rankers.predict import predict
 from rankers.topk import reciprocal_rank_scores, top_lists
 
 
@@ -97,9 +96,10 @@ def score_sessions(
         for target in scorer.rankers.targets
     }
     if folds is None:
+        fits = {target: scorer.rankers.for_others(target) for target in scores}
+        means = _means(scorer, fits, features)
         for target, out in scores.items():
-            fits = scorer.rankers.for_others(target)
-            out[:] = _mean(scorer, fits, features) if fits else reciprocal_rank_scores(candidates, target)
+            out[:] = means[target] if target in means else reciprocal_rank_scores(candidates, target)
     else:
         _score_out_of_fold(scorer, candidates, features, folds, scores)
     for target, out in scores.items():
@@ -117,19 +117,33 @@ def _score_out_of_fold(
     row_folds = np.repeat(folds, np.diff(candidates.offsets))
     for fold in np.unique(folds).tolist():
         rows = np.flatnonzero(row_folds == fold)
-        part = scorer.arena.take("ranker_fold", (rows.size, features.shape[1]), np.float32)
-        np.take(features, rows, axis=0, out=part, mode="clip")  # "clip" writes to out directly; "raise" buffers
+        part = features
+        if rows.size < features.shape[0]:
+            part = scorer.arena.take("ranker_fold", (rows.size, features.shape[1]), np.float32)
+            np.take(features, rows, axis=0, out=part, mode="clip")  # "clip" writes to out directly; "raise" buffers
+        means = _means(scorer, {target: scorer.rankers.of_fold(target, fold) for target in scores}, part)
         for target, out in scores.items():
-            fits = scorer.rankers.of_fold(target, fold)
-            out[rows] = _mean(scorer, fits, part) if fits else reciprocal_rank_scores(candidates, target)[rows]
+            out[rows] = means[target] if target in means else reciprocal_rank_scores(candidates, target)[rows]
 
 
-def _mean(scorer: Scorer, fits: list[Fit], features: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    """Mean of the models' raw scores, added in the order of the fits."""
-    total = np.zeros(features.shape[0], np.float64)
-    for fit in fits:
-        total += predict(scorer.rankers.booster(fit), features, scorer.num_threads)
-    return total / len(fits)
+def _means(
+    scorer: Scorer, fits: Mapping[str, list[Fit]], features: npt.NDArray[np.float32]
+) -> dict[str, npt.NDArray[np.float64]]:
+    """Mean of the raw scores of each target's models, added in their order; all models share one pass."""
+    every = [fit for of_target in fits.values() for fit in of_target]
+    if not every:
+        return {}
+    raw = scorer.arena.take("ranker_raw", (len(every), features.shape[0]), np.float64)
+    rows = iter(scorer.rankers.predictor(every).scores(features, scorer.num_threads, raw))
+    means = {}
+    for target, of_target in fits.items():
+        if of_target:
+            total = next(rows)
+            for _ in of_target[1:]:
+                total += next(rows)
+            total /= len(of_target)
+            means[target] = total
+    return means
 
 
 def chunks(n_sessions: int, chunk_sessions: int, desc: str, progress: bool | None = None) -> Iterator[tuple[int, int]]:

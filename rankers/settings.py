@@ -1,11 +1,12 @@
 """Settings of the rankers."""
 
+from collections.abc import Mapping
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from events.columns import TARGETS
-from rankers.sizing import memory_bytes, sessions_that_fit
+from rankers.sizing import memory_bytes, rows_per_session, sessions_that_fit, sessions_within
 
 Share = float
 
@@ -48,8 +49,13 @@ class RankersSettings(BaseModel):
     min_sessions: int = Field(30, ge=2)
     """A target with fewer training sessions than this that hold a positive gets no model."""
     max_sessions: int | None = Field(None, ge=1)
-    """Training sessions to sample, over all folds; ``None`` sizes the sample from the machine's memory, so that set a
-    number where results must not depend on the machine."""
+    """Training sessions to sample, over all folds; ``None`` sizes the sample from the machine's memory and
+    ``max_work``; set a number where results must not depend on the machine."""
+    max_work: float = Field(3.5e11, gt=0)
+    """Training rows x features x trees over all fits and a refit, at most (3.5e11: 6 to 15 minutes on two cores);
+    where the sample is still too large for it, each fit gets fewer trees."""
+    reported_sessions: int = Field(100_000, ge=1)
+    """Sessions outside training that are ranked and reported, at most: a sample has an interval, and costs less."""
     negatives: dict[str, Share] = {"clicks": 0.25, "carts": 0.6, "orders": 0.8}
     """Share of the candidates that are no positives which a model is trained on."""
     submission: Literal["mean_of_folds", "refit"] = "refit"
@@ -74,13 +80,28 @@ class RankersSettings(BaseModel):
         """Share of a target's negatives to train on; all where the settings do not name the target."""
         return self.negatives.get(target, 1.0)
 
-    def training_sessions(self, n_features: int, pool_size: int = 100) -> int:
-        """Sessions to sample at most: as set, or as many as the machine's memory allows."""
+    def training_sessions(self, n_features: int, labelled: Mapping[str, float], pool_size: int = 100) -> int:
+        """Sessions to sample at most: as set, or as many as memory and work allow.
+
+        labelled : target to the share of sessions with a label
+        """
         if self.max_sessions is not None:
             return self.max_sessions
-        return sessions_that_fit(n_features, pool_size, memory_bytes())
+        fits = 1 + (self.folds - 1 if self.folds > 1 else 1 - self.holdout_share)  # the refit, and the folds
+        rows = rows_per_session(labelled, self.negatives, fits, pool_size)
+        return min(
+            sessions_that_fit(n_features, pool_size, memory_bytes()),
+            sessions_within(self.max_work, rows, n_features, self.lambdarank.max_trees),
+        )
+
+    def sampling(self) -> dict[str, Any]:
+        """What :meth:`training_sessions` and the draw depend on, besides data and machine."""
+        if self.max_sessions is not None:
+            return self.model_dump(mode="json", include={"max_sessions", "seed"})
+        kept = {"seed", "max_work", "folds", "holdout_share", "negatives"}
+        return self.model_dump(mode="json", include=kept) | {"max_trees": self.lambdarank.max_trees}
 
     def fit_settings(self) -> dict[str, Any]:
         """What a fitted model depends on, besides its data."""
-        outside = {"submission", "top", "chunk_sessions", "max_sessions"}
+        outside = {"submission", "top", "chunk_sessions", "max_sessions", "reported_sessions"}
         return self.model_dump(mode="json", exclude=outside)

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,14 @@ from tqdm import tqdm
 
 from events.errors import InputError
 from events.files import atomic_file, read_json, write_json
+from rankers.binning import Binned, bin_rows
 from rankers.folds import fold_of, inner_groups, keep_rows
 from rankers.labelling import positives_of
 from rankers.matrix import TrainingMatrix
 from rankers.models import Fit, Rankers
 from rankers.ndcg import mean_ndcg
 from rankers.settings import RankersSettings
+from rankers.sizing import trees_within
 
 ALL = -1
 """Fold of the model that is trained on every session."""
@@ -38,8 +41,7 @@ class Selection:
     session  : int64[n] session (0 to S-1) of each row, ascending
     trained  : bool[n] rows that a model may be trained on: positives and sampled negatives
     labels   : int8[n]
-    features : float32[n, F]
-    names    : the F features
+    rows     : int64[n] row of the matrix, ascending
     """
 
     usable: Mask
@@ -48,8 +50,7 @@ class Selection:
     session: npt.NDArray[np.int64]
     trained: Mask
     labels: npt.NDArray[np.int8]
-    features: npt.NDArray[np.float32]
-    names: tuple[str, ...]
+    rows: npt.NDArray[np.int64]
 
     def training_sessions(self, fold: int) -> Mask:
         """bool[S] sessions that the model of a fold is trained on; for ``ALL``, every usable one."""
@@ -57,13 +58,17 @@ class Selection:
             return self.usable
         return np.asarray(self.usable & ~self.inner & (self.fold != fold))
 
+    def training_rows(self, fold: int) -> Mask:
+        """bool[n] rows that the model of a fold is trained on."""
+        return np.asarray(self.trained & self.training_sessions(fold)[self.session])
+
     def inner_sessions(self, fold: int) -> Mask:
         """bool[S] sessions that its early stopping watches; never of the reported fold."""
         return np.asarray(self.inner & (self.fold != fold))
 
 
 def select(matrix: TrainingMatrix, target: str, settings: RankersSettings) -> Selection:
-    """Choose the sessions and rows of one target, and read their features."""
+    """Choose the sessions and rows of one target."""
     labels = matrix.labels[target]
     usable = positives_of(matrix.offsets, labels) > 0
     fold = fold_of(matrix.groups, settings.folds, settings.seed, settings.holdout_share)
@@ -75,9 +80,7 @@ def select(matrix: TrainingMatrix, target: str, settings: RankersSettings) -> Se
     )
     session = np.repeat(np.arange(usable.size), np.diff(matrix.offsets))
     wanted = usable[session] & (trained | inner[session])
-    return Selection(
-        usable, inner, fold, session[wanted], trained[wanted], labels[wanted], matrix.features(wanted), matrix.names
-    )
+    return Selection(usable, inner, fold, session[wanted], trained[wanted], labels[wanted], np.flatnonzero(wanted))
 
 
 def parameters(settings: RankersSettings, threads: int) -> dict[str, Any]:
@@ -103,18 +106,19 @@ def parameters(settings: RankersSettings, threads: int) -> dict[str, Any]:
 
 def fit_fold(
     selection: Selection,
+    binned: Binned,
     target: str,
     fold: int,
     settings: RankersSettings,
-    trees: int | None = None,
+    trees: int,
     threads: int = 0,
 ) -> Fit:
-    """Fit the model of one fold with early stopping, or of ``ALL`` sessions with a given number of trees."""
+    """Fit the model of one fold with early stopping, within ``trees``; or of ``ALL`` sessions, with so many."""
     train_sessions = selection.training_sessions(fold)
-    train_rows = selection.trained & train_sessions[selection.session]
-    train = _dataset(selection, train_rows, settings)
+    train_rows = selection.training_rows(fold)
+    train = _dataset(selection, binned, train_rows)
     model = settings.lambdarank
-    if trees is not None:
+    if fold == ALL:
         booster = lgb.train(parameters(settings, threads), train, trees)
         best, score = booster.num_trees(), None
     else:
@@ -122,8 +126,8 @@ def fit_fold(
         booster = lgb.train(
             parameters(settings, threads),
             train,
-            model.max_trees,
-            [_dataset(selection, inner_rows, settings, train)],
+            trees,
+            [_dataset(selection, binned, inner_rows)],
             valid_names=["inner"],
             feval=_ndcg_of(selection, inner_rows, model.eval_at),
             callbacks=[lgb.early_stopping(model.early_stopping_rounds, verbose=False)],
@@ -147,17 +151,8 @@ def _ndcg_of(selection: Selection, rows: Mask, k: int) -> Callable[[npt.NDArray[
     return lambda scores, _: ("ndcg", float(mean_ndcg(offsets, labels, scores, k)), True)
 
 
-def _dataset(selection: Selection, rows: Mask, settings: RankersSettings, reference: Any = None) -> Any:
-    sizes = np.unique(selection.session[rows], return_counts=True)[1]  # present sessions only: LightGBM needs sizes > 0
-    return lgb.Dataset(
-        selection.features.T[:, rows].T,  # column by column, as LightGBM bins it
-        selection.labels[rows],
-        reference=reference,
-        group=sizes,
-        feature_name=list(selection.names),
-        params={"max_bin": settings.lambdarank.max_bin, "verbosity": -1},
-        free_raw_data=True,
-    )
+def _dataset(selection: Selection, binned: Binned, rows: Mask) -> Any:
+    return binned.take(selection.rows[rows], selection.labels[rows], selection.session[rows])
 
 
 def _without_threads(text: str) -> str:
@@ -185,13 +180,14 @@ def train_rankers(
     """
     targets = tuple(matrix.labels) if targets is None else targets
     work.mkdir(parents=True, exist_ok=True)
+    trainer = _Trainer(matrix, settings, work, threads)
     fits: list[Fit] = []
     reasons: dict[str, str] = {}
     per_target = settings.folds + (settings.submission == "refit")
     with tqdm(total=len(targets) * per_target, desc="rankers", unit="fit", disable=_disable(progress)) as bar:
         for target in targets:
             bar.set_postfix_str(target)
-            for outcome in _train_target(matrix, target, settings, work, threads):
+            for outcome in trainer.train(target):
                 if isinstance(outcome, Fit):
                     fits.append(outcome)
                 else:
@@ -210,40 +206,59 @@ def train_rankers(
     )
 
 
-def _train_target(
-    matrix: TrainingMatrix, target: str, settings: RankersSettings, work: Path, threads: int
-) -> Iterator[Fit | dict[str, str]]:
-    """Its fits, and the reasons for those that are missing."""
-    if target not in matrix.labels:
-        yield {target: "the training matrix has no labels of this target"}
-        return
-    fold_numbers = range(settings.folds)
-    digest = _digest(matrix, target, settings)
-    kept = {fold: _kept(work, target, fold, digest) for fold in (*fold_numbers, ALL)}
-    selection: Selection | None = None
-    fits = []
-    for fold in fold_numbers:
-        fit = kept[fold]
-        if fit is None:
-            selection = selection or select(matrix, target, settings)
-            reason = _why_not(selection, fold, settings)
-            if reason is not None:
-                yield {f"{target} fold {fold}": reason}
-                continue
-            fit = fit_fold(selection, target, fold, settings, threads=threads)
-            _keep(work, fit, digest)
-        fits.append(fit)
-        yield fit
-    if not fits:
-        yield {target: "no fold could be trained"}
-    elif settings.submission == "refit":
-        refit = kept[ALL]
-        if refit is None:
-            selection = selection or select(matrix, target, settings)
+@dataclass(frozen=True)
+class _Trainer:
+    """Makes the fits that are not kept; rows are chosen and binned when the first of them needs it."""
+
+    matrix: TrainingMatrix
+    settings: RankersSettings
+    work: Path
+    threads: int
+
+    @cached_property
+    def selections(self) -> dict[str, Selection]:
+        """Of every target of the matrix, so that no fit depends on which of them are asked for or kept."""
+        return {target: select(self.matrix, target, self.settings) for target in self.matrix.labels}
+
+    @cached_property
+    def binned(self) -> Binned:
+        rows = [selection.rows for selection in self.selections.values()]
+        return bin_rows(self.matrix, rows, parameters(self.settings, self.threads))
+
+    @cached_property
+    def trees(self) -> int:
+        """Most trees of a fit: as set, or as the work of all fits and a refit allows."""
+        folds = (*range(self.settings.folds), ALL)
+        rows = sum(int(one.training_rows(fold).sum()) for one in self.selections.values() for fold in folds)
+        return trees_within(self.settings.max_work, rows, len(self.matrix.names), self.settings.lambdarank.max_trees)
+
+    def train(self, target: str) -> Iterator[Fit | dict[str, str]]:
+        """The fits of a target, and the reasons for those that are missing."""
+        if target not in self.matrix.labels:
+            yield {target: "the training matrix has no labels of this target"}
+            return
+        digest = _digest(self.matrix, target, self.settings)
+        fits = []
+        for fold in range(self.settings.folds):
+            fit = _kept(self.work, target, fold, digest)
+            if fit is None:
+                reason = _why_not(self.selections[target], fold, self.settings)
+                if reason is not None:
+                    yield {f"{target} fold {fold}": reason}
+                    continue
+                fit = self._fit(target, fold, self.trees, digest)
+            fits.append(fit)
+            yield fit
+        if not fits:
+            yield {target: "no fold could be trained"}
+        elif self.settings.submission == "refit":
             median = int(np.median([fit.trees for fit in fits]))
-            refit = fit_fold(selection, target, ALL, settings, trees=max(median, 1), threads=threads)
-            _keep(work, refit, digest)
-        yield refit
+            yield _kept(self.work, target, ALL, digest) or self._fit(target, ALL, max(median, 1), digest)
+
+    def _fit(self, target: str, fold: int, trees: int, digest: str) -> Fit:
+        fit = fit_fold(self.selections[target], self.binned, target, fold, self.settings, trees, self.threads)
+        _keep(self.work, fit, digest)
+        return fit
 
 
 def _why_not(selection: Selection, fold: int, settings: RankersSettings) -> str | None:

@@ -22,7 +22,6 @@ from features.drift import Summary, summary
 from features.items import fit_items
 from rankers.folds import sample_sessions
 from rankers.matrix import MatrixWriter
-from rankers.sizing import memory_bytes, sessions_that_fit
 from scripts.artifacts import open_builder, open_pass, open_sources, say_left_out
 from scripts.cli import stage_main
 from scripts.pipeline import PASSES, Run, Stage
@@ -31,16 +30,13 @@ from scripts.settings import Settings
 DRIFT_SESSIONS = 4_000
 """Sessions of a pass without training whose candidates are looked at for the drift."""
 
-TYPICAL_POOL = 100
-"""Candidates a session, about."""
-
 Rows = npt.NDArray[np.int64]
 Built = tuple[Rows, Candidates, npt.NDArray[np.float32]]
 
 
 def _settings(settings: Settings) -> Any:
-    kept: dict[str, Any] = {"candidates": True, "features": True, "rankers": {"max_sessions", "seed"}}
-    return settings.model_dump(mode="json", include=kept)
+    kept: dict[str, Any] = settings.model_dump(mode="json", include={"candidates", "features"})
+    return kept | {"rankers": settings.rankers.sampling()}
 
 
 def _inputs(run: Run, pass_name: str) -> list[Path]:
@@ -73,7 +69,9 @@ def _work(run: Run, pass_name: str, folder: Path) -> dict[str, Any]:
     labelled = pass_name == "validation" and data.labels is not None
     limit = DRIFT_SESSIONS
     if labelled:
-        limit = settings.rankers.max_sessions or sessions_that_fit(len(builder.names), TYPICAL_POOL, memory_bytes())
+        assert data.labels is not None
+        shares = {target: float((np.diff(data.labels[target].offsets) > 0).mean()) for target in data.targets}
+        limit = settings.rankers.training_sessions(len(builder.names), shares)
     rows = sample_sessions(log.groups, limit, settings.rankers.seed)
     sample: Summary | None = None
     n_rows = 0

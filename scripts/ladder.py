@@ -21,8 +21,8 @@ from scripts.artifacts import open_matrices, open_sources
 from scripts.pipeline import Run
 from submissions.bootstrap import bootstrap_total
 from submissions.candidate_recall import CandidateRecall
-from submissions.metrics import Scores, hits_by_target
-from submissions.report import evaluation, report
+from submissions.metrics import Hits, Scores, hits_by_target
+from submissions.report import evaluation, ladder_table, report
 from submissions.slices import length_buckets, slice_scores
 
 POOL = "pool"
@@ -81,34 +81,47 @@ def _rungs(run: Run, data: PassData, log: SessionLog, targets: tuple[str, ...]) 
     return rungs
 
 
+def _evaluation(
+    hits: Mapping[str, Mapping[str, Hits]], groups: Rows, weights: Mapping[str, float], recall: Any = None
+) -> dict[str, Any]:
+    """The artifact of these rungs, with their intervals."""
+    ladder = {rung: Scores.of(found, weights) for rung, found in hits.items()}
+    intervals = {rung: bootstrap_total(found, groups, weights=weights) for rung, found in hits.items()}
+    return evaluation(ladder, recall or {}, intervals)
+
+
 def evaluate(run: Run, data: PassData, ranked: Mapping[str, Lists], rows: Rows | None = None) -> dict[str, Any]:
     """All scores of a pass, as they go into ``scores.json``.
 
-    ranked : target to the rankers' lists of the target sessions ``rows`` (int64, all of them by default); the other
-             rungs are scored on the same sessions
+    ranked : target to the rankers' lists of the target sessions ``rows`` (int64, all of them by default); all rungs are
+             scored on these sessions, and those below the ranker on every session, too
     """
     assert data.labels is not None
     settings = run.settings
     weights, k = settings.submissions.weights.by_target(), settings.submissions.k
     log, labels = data.target_log, data.labels
+    rungs = _rungs(run, data, log, data.targets)
+    hits = {rung: hits_by_target(lists, labels, k) for rung, lists in rungs.items()}
+    whole: dict[str, Any] = {}
     if rows is not None and rows.size < len(log):
+        whole = {"sessions": len(log), "ladder": _evaluation(hits, log.groups, weights)["ladder"]}
         log, labels = log.take(rows), take_labels(labels, rows)
+        hits = {rung: {target: one.take(rows) for target, one in found.items()} for rung, found in hits.items()}
     for target in data.targets:
         if labels[target].aids.size == 0:
             print(f"  no session has a label for {target}: it is reported as absent, the total goes over the others")
-    rungs = {**_rungs(run, data, log, data.targets), "ranker": ranked}
-    hits = {rung: hits_by_target(lists, labels, k) for rung, lists in rungs.items()}
-    ladder = {rung: Scores.of(found, weights) for rung, found in hits.items()}
-    intervals = {rung: bootstrap_total(found, log.groups, weights=weights) for rung, found in hits.items()}
+    hits["ranker"] = hits_by_target(ranked, labels, k)
     sources = open_sources(run, data)
     recall = candidate_recall(sources, log, labels, data.targets, settings.rankers.chunk_sessions)
-    scores = evaluation(ladder, recall, intervals)
+    scores = _evaluation(hits, log.groups, weights, recall)
     gain = bootstrap_total(hits["ranker"], log.groups, minus=hits["rules"], weights=weights)
     scores["ranker_minus_rules"] = None if gain is None else [gain.low, gain.high]
     codes, names = length_buckets(log.lengths)
     slices = slice_scores(hits["ranker"], codes, names, weights)
     scores["ranker_by_session_length"] = {name: one.as_json() for name, one in slices.items()}
     scores["sessions"] = len(log)
+    if whole:
+        scores["all_sessions"] = whole
     return scores
 
 
@@ -120,6 +133,9 @@ def show(run: Run, pass_name: str) -> None:
     scores = read_json(path)
     print(f"\n{pass_name}: {scores['sessions']:,} sessions\n")
     print(report(scores, run.settings.submissions.k))
+    if "all_sessions" in scores:
+        print(f"\nall {scores['all_sessions']['sessions']:,} sessions\n")
+        print(ladder_table(scores["all_sessions"]["ladder"], run.settings.submissions.k))
     if scores["ranker_minus_rules"]:
         low, high = scores["ranker_minus_rules"]
         print(f"\nranker minus rules, total: {low:+.4f} to {high:+.4f} (95 % interval, paired)")

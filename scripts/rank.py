@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from rankers.folds import fold_of
+from rankers.folds import REPORTED, fold_of, sample_sessions
 from rankers.matrix import read_matrix
 from rankers.models import Rankers
 from rankers.oof import write_predictions
@@ -45,7 +45,8 @@ def _work(run: Run, pass_name: str, folder: Path) -> dict[str, Any]:
     scorer = open_scorer(run, data, Rankers.load(folder / "models"))
     log = data.target_log
     folds = fold_of(log.groups, settings.folds, settings.seed, settings.holdout_share)
-    reported = np.flatnonzero(folds >= 0)  # all of them, unless there is a single split
+    outside = np.flatnonzero(folds >= 0)  # all of them, unless there is a single split
+    reported = outside[sample_sessions(log.groups[outside], settings.reported_sessions, settings.seed, REPORTED)]
     lists = score_log(log.take(reported), scorer, folds[reported], settings.chunk_sessions)
     np.save(folder / "reported.npy", reported)
     for target, ranked in lists.items():

@@ -12,7 +12,6 @@ from events.lists import Lists
 from events.log import SessionLog
 from rankers.folds import TRAINED_ON, fold_of
 from rankers.models import Rankers
-from rankers.predict import predict
 from rankers.scoring import Scorer, score_log, score_sessions
 from rankers.settings import RankersSettings
 from rankers.topk import reciprocal_rank_scores, top_lists
@@ -124,7 +123,7 @@ def test_each_session_is_scored_by_the_model_that_never_saw_it(rankers: Rankers)
     owner = pool.owner()
     for fold in range(QUICK.folds):
         (fit,) = rankers.of_fold("carts", fold)
-        expected = top_lists(pool, predict(rankers.booster(fit), features).astype(np.float32), 20)
+        expected = top_lists(pool, rankers.booster(fit).predict(features, raw_score=True).astype(np.float32), 20)
         rows = np.flatnonzero(fold == FOLDS)
         assert same({"carts": lists["carts"].take(rows)}, {"carts": expected.take(rows)})
         assert not same({"carts": lists["carts"]}, {"carts": expected})
@@ -136,8 +135,8 @@ def test_sessions_outside_the_folds_get_the_refit_or_the_mean(rankers: Rankers) 
     pool = WORLD.pool(LOG, scorer.arena)
     features = WORLD.build(LOG, pool, scorer.arena).copy()
     boosters = {fit.fold: rankers.booster(fit) for fit in rankers.fits if fit.target == "clicks"}
-    refit = top_lists(pool, predict(boosters[-1], features).astype(np.float32), 20)
-    mean = sum(predict(boosters[fold], features) for fold in range(QUICK.folds)) / QUICK.folds
+    refit = top_lists(pool, boosters[-1].predict(features, raw_score=True).astype(np.float32), 20)
+    mean = sum(boosters[fold].predict(features, raw_score=True) for fold in range(QUICK.folds)) / QUICK.folds
     averaged = top_lists(pool, mean.astype(np.float32), 20)
     without = replace(rankers, fits=tuple(fit for fit in rankers.fits if fit.fold >= 0))
     assert same({"": score_sessions(LOG, scorer)["clicks"]}, {"": refit})

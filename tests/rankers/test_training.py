@@ -8,11 +8,13 @@ import pytest
 
 from events.labels import Labels, LabelSet
 from rankers import training
+from rankers.binning import Binned, bin_rows
 from rankers.folds import fold_of
 from rankers.matrix import TrainingMatrix
-from rankers.models import Fit
+from rankers.models import Fit, Rankers
+from rankers.predict import Predictor
 from rankers.settings import LambdaRankSettings, RankersSettings
-from rankers.training import ALL, Selection, fit_fold, select, train_rankers
+from rankers.training import ALL, Selection, fit_fold, parameters, select, train_rankers
 from tests.rankers.world import POOL, QUICK, World, log_of, write_world
 
 N = 400
@@ -59,9 +61,9 @@ def test_no_group_is_trained_on_stopped_by_and_reported_at_once(
     used: list[set[int]] = []
     original = training._dataset
 
-    def record(selection: Selection, rows: Any, *rest: Any) -> Any:
+    def record(selection: Selection, binned: Binned, rows: Any) -> Any:
         used.append(set(matrix.groups[selection.session[rows]].tolist()))
-        return original(selection, rows, *rest)
+        return original(selection, binned, rows)
 
     monkeypatch.setattr(training, "_dataset", record)
     rankers = train_rankers(matrix, QUICK, tmp_path, targets=("clicks",), progress=False)
@@ -109,7 +111,9 @@ def test_one_and_two_threads_give_the_same_bytes(matrix: TrainingMatrix, tmp_pat
 
 def test_the_seed_and_the_settings_change_the_models(matrix: TrainingMatrix) -> None:
     def outcome(settings: RankersSettings) -> tuple[str, float | None]:
-        fit = fit_fold(select(matrix, "clicks", settings), "clicks", 0, settings)
+        selection = select(matrix, "clicks", settings)
+        binned = bin_rows(matrix, [selection.rows], parameters(settings, 0))
+        fit = fit_fold(selection, binned, "clicks", 0, settings, settings.lambdarank.max_trees)
         return fit.text.split("end of trees")[0], fit.score  # what follows repeats the parameters
 
     plain = outcome(QUICK)
@@ -133,6 +137,44 @@ def test_the_seed_and_the_settings_change_the_models(matrix: TrainingMatrix) -> 
         assert outcome(QUICK.model_copy(update=update)) != plain, update
 
 
+def test_the_targets_share_their_thresholds(matrix: TrainingMatrix, tmp_path: Path) -> None:
+    rankers = train_rankers(matrix, QUICK, tmp_path / "all", progress=False)
+    alone = train_rankers(matrix, QUICK, tmp_path / "one", targets=("carts",), progress=False)
+    assert [fit for fit in rankers.fits if fit.target == "carts"] == list(alone.fits)
+    every = Predictor.of([fit.text for fit in rankers.fits]).layout
+    assert every is not None
+    bins = QUICK.lambdarank.max_bin
+    assert (np.bincount(every.columns.feature) == 1).all()
+    assert np.diff(every.columns.first_threshold).max() <= bins
+
+
+def test_rows_are_binned_once_and_no_row_is_lost(matrix: TrainingMatrix) -> None:
+    selections = [select(matrix, target, QUICK) for target in ("clicks", "carts")]
+    binned = bin_rows(matrix, [one.rows for one in selections], parameters(QUICK, 1))
+    both = np.union1d(selections[0].rows, selections[1].rows)
+    assert binned.data.num_data() == both.size < len(matrix)
+    assert (binned.place[both] == np.arange(both.size)).all()
+    one = selections[1]
+    rows = one.training_rows(0)
+    part = binned.take(one.rows[rows], one.labels[rows], one.session[rows])
+    assert part.num_data() == rows.sum()
+    assert (part.get_label() == one.labels[rows]).all()
+    assert (part.get_group() == np.unique(one.session[rows], return_counts=True)[1]).all()
+
+
+def test_work_bounds_the_trees(matrix: TrainingMatrix, tmp_path: Path) -> None:
+    def rankers(max_work: float) -> Rankers:
+        settings = QUICK.model_copy(update={"max_work": max_work})
+        return train_rankers(matrix, settings, tmp_path / f"{max_work:.0f}", progress=False)
+
+    rows = sum(fit.rows for fit in rankers(1e15).fits)
+    work = 3.5 * rows * len(matrix.names)
+    bounded = rankers(work)
+    assert max(fit.trees for fit in bounded.fits) == 3
+    assert sum(fit.rows * fit.trees for fit in bounded.fits) * len(matrix.names) <= work
+    assert {fit.trees for fit in rankers(1.0).fits} == {1}
+
+
 class Killed(BaseException):
     """Stands for the end of the process."""
 
@@ -142,11 +184,11 @@ def interrupted(monkeypatch: pytest.MonkeyPatch, after: int) -> list[str]:
     begun: list[str] = []
     original = fit_fold
 
-    def fit(selection: Selection, target: str, fold: int, *rest: Any, **named: Any) -> Fit:
+    def fit(selection: Selection, binned: Binned, target: str, fold: int, *rest: Any) -> Fit:
         if len(begun) == after:
             raise Killed
         begun.append(f"{target}{fold}")
-        return original(selection, target, fold, *rest, **named)
+        return original(selection, binned, target, fold, *rest)
 
     monkeypatch.setattr(training, "fit_fold", fit)
     return begun

@@ -4,10 +4,12 @@ import csv
 import json
 import os
 import random
+import shutil
 import signal
 import time
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -103,6 +105,27 @@ def test_a_second_run_does_nothing_and_keeps_a_leaderboard_score_typed_in(small)
     assert again.stdout.count("up to date") == sum(len(stage.passes) or 1 for stage in STAGES)
     assert (runs / "small" / "submission" / "submission.csv").stat().st_mtime_ns == before
     assert [row["leaderboard"] for row in read_index(index)] == ["0.575"]
+
+
+def test_a_sample_of_sessions_is_ranked_and_the_rules_are_scored_on_all(small, tmp_path):
+    config, runs, _ = small
+    shutil.copytree(runs, tmp_path / "runs")
+    sample = ("--set", "rankers.reported_sessions=100")
+    done = run("run", config, tmp_path / "runs", *sample, "--from", "rank", "--until", "evaluate")
+    assert done.returncode == 0, done.stderr
+    before, after = (
+        json.loads((folder / "small" / "validation" / "scores.json").read_text())
+        for folder in (runs, tmp_path / "runs")
+    )
+    assert "all_sessions" not in before
+    assert after["sessions"] == 100
+    assert after["all_sessions"]["sessions"] == before["sessions"] > 100
+    assert after["all_sessions"]["ladder"] == {rung: before["ladder"][rung] for rung in RUNGS[:3]}
+    assert tuple(after["ladder"]) == RUNGS
+    reported = np.load(tmp_path / "runs" / "small" / "validation" / "rank" / "reported.npy")
+    assert (np.diff(reported) > 0).all()
+    low, high = after["ladder"]["rules"]["interval"]
+    assert low < before["ladder"]["rules"]["total"] < high
 
 
 def test_killed_at_any_moment_and_run_again_gives_the_same_file(small, tmp_path):

@@ -1,0 +1,181 @@
+"""Features of pairs (session, candidate) from the co-visitation matrices: the product's kernels and Polars.
+
+``python -m benchmarks.features [--events 1e6] [--alone]``
+
+A shop of so many events; one session in eight is cut and described, as in OTTO's test set, in chunks of 8,192 sessions.
+Both make the same 18 features of three matrices from the same candidates; their sums must agree.
+"""
+
+import sys
+from dataclasses import dataclass
+from os import sched_getaffinity
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from benchmarks.harness import Contender, events_parser, measure, show
+from candidates.covisitation import fit_covisitation
+from candidates.history import History
+from candidates.neighbours import Neighbours
+from candidates.pool import Arena, Candidates, build_pool
+from candidates.settings import CandidatesSettings, NeighboursSettings
+from events.lists import Lists
+from events.log import SessionLog
+from events.shop.settings import ShopSettings
+from events.shop.walk import Shop
+from features.assemble import FeatureBuilder
+from features.items import ItemTable
+from features.settings import FeaturesSettings, Group
+
+EVENTS_PER_SESSION = 16.8
+DESCRIBED = 8
+"""One session in so many is described."""
+CHUNK = 8_192
+MATRICES = ("clicks", "carts_orders", "buy2buy")
+OF_PAIR: tuple[Group, ...] = ("pair", "affinity")
+
+C = pl.col
+Sums = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """Chunks of sessions with their candidates, and what describes them.
+
+    neighbours : for each matrix, columns x, aid, share
+    """
+
+    chunks: list[tuple[SessionLog, Candidates]]
+    builder: FeatureBuilder
+    neighbours: dict[str, pl.DataFrame]
+
+
+def draw_log(events: int) -> tuple[SessionLog, SessionLog]:
+    """The log, and the sessions to describe, cut."""
+    shop = Shop.of(ShopSettings(train_sessions=max(100, int(events / EVENTS_PER_SESSION)), test_sessions=0))
+    n = shop.settings.train_sessions
+    chunk = shop.walk(0, n)
+    rows, ts = np.arange(n), (chunk.ts // 1_000).astype(np.int32)
+    log = SessionLog(rows, rows, chunk.offsets, chunk.aids, ts, chunk.types, shop.settings.items)
+    cuts = np.where(rows < n // DESCRIBED, shop.cuts(chunk), 0)
+    seen = np.arange(chunk.aids.size) - np.repeat(chunk.offsets[:-1], np.diff(chunk.offsets)) < np.repeat(
+        cuts, np.diff(chunk.offsets)
+    )
+    offsets = np.concatenate([[0], np.cumsum(cuts)]).astype(np.int64)
+    visible = SessionLog(rows, rows, offsets, chunk.aids[seen], ts[seen], chunk.types[seen], log.n_items)
+    return log, visible.slice(0, n // DESCRIBED)
+
+
+def set_up(events: int, groups: tuple[Group, ...]) -> Inputs:
+    """Draw, count, propose; the kernels are compiled."""
+    threads = len(sched_getaffinity(0))
+    log, cut = draw_log(events)
+    recipes = CandidatesSettings.model_validate({}).recipes
+    matrices = fit_covisitation(log, {name: recipes[name] for name in MATRICES}, threads)
+    sources = {name: Neighbours(name, NeighboursSettings(matrix=name), lists) for name, lists in matrices.items()}
+    chunks = []
+    for start in range(0, len(cut), CHUNK):
+        part = cut.slice(start, min(start + CHUNK, len(cut)))
+        lists = {"history": History().recommend(part, 40)}
+        lists |= {name: source.recommend(part, 40) for name, source in sources.items()}
+        chunks.append((part, build_pool(lists, Arena())))
+    no_items = ItemTable((), np.zeros((log.n_items, 0), np.float32), np.zeros(log.n_items, np.float32))
+    settings = FeaturesSettings(groups=groups)
+    builder = FeatureBuilder(settings, log.has, tuple(lists), no_items, matrices, threads)
+    first, candidates = chunks[0]
+    builder.build(first, candidates, Arena())
+    return Inputs(chunks, builder, {name: shares(lists) for name, lists in matrices.items()})
+
+
+def shares(matrix: Lists) -> pl.DataFrame:
+    """A row a neighbour."""
+    x = np.repeat(np.arange(len(matrix), dtype=np.int32), matrix.lengths)
+    frame = pl.DataFrame({"x": x, "aid": matrix.aids, "score": matrix.scores.astype(np.float64)})
+    return frame.select("x", "aid", share=C("score") / C("score").sum().over("x")).filter(C("share").is_finite())
+
+
+def by_kernels(inputs: Inputs) -> tuple[int, Sums]:
+    """Rows, and the sum of each feature."""
+    arena, rows, total = Arena(), 0, np.zeros(len(inputs.builder.names))
+    for log, candidates in inputs.chunks:
+        features = inputs.builder.build(log, candidates, arena)
+        rows += len(candidates)
+        total += features.sum(axis=0, dtype=np.float64)
+    return rows, total
+
+
+def by_polars(inputs: Inputs) -> tuple[int, Sums]:
+    """The same in Polars."""
+    settings, rows, total = FeaturesSettings(), 0, np.zeros(len(inputs.builder.names))
+    for log, candidates in inputs.chunks:
+        pairs = pl.LazyFrame({"session": candidates.owner(), "aid": candidates.aids})
+        recent = recent_items(log, settings)
+        out = pairs
+        for name, neighbours in inputs.neighbours.items():
+            found = affinity(recent, neighbours.lazy(), name)
+            out = out.join(found, on=["session", "aid"], how="left", maintain_order="left")
+        made = out.select(C(inputs.builder.names).cast(pl.Float32).fill_null(0.0)).collect()
+        rows += made.height
+        total += made.select(pl.all().cast(pl.Float64).sum()).row(0)
+    return rows, total
+
+
+def recent_items(log: SessionLog, settings: FeaturesSettings) -> pl.LazyFrame:
+    """The last different items of each session, with their weights."""
+    clicks, carts, orders = settings.type_weights
+    low, tail = settings.oldest_exponent, settings.affinity_tail
+    weight = pl.when(C("type") == 0).then(clicks).when(C("type") == 1).then(carts).otherwise(orders)
+    events = pl.LazyFrame({"session": log.owner(), "x": log.aids, "type": log.types}).with_row_index("place")
+    count = pl.len().over("session").cast(pl.Float64)
+    exponent = low + (1 - low) * (count - 1 - C("newest")) / (count - 1)
+    return (
+        events.group_by("session", "x")
+        .agg(C("place").max(), strength=weight.max())
+        .with_columns(newest=C("place").rank("ordinal", descending=True).over("session").cast(pl.Int64) - 1)
+        .filter(C("newest") < tail)
+        .with_columns(recency=pl.when(count == 1).then(1.0).otherwise(2.0**exponent - 1.0))
+    )
+
+
+def affinity(recent: pl.LazyFrame, neighbours: pl.LazyFrame, name: str) -> pl.LazyFrame:
+    """A row a session and neighbour of its items."""
+    share, of = C("share"), f"affinity_{name}"
+    return (
+        recent.join(neighbours, on="x")
+        .group_by("session", "aid")
+        .agg(
+            share.sum().alias(f"{of}_sum"),
+            share.max().alias(f"{of}_max"),
+            pl.len().alias(f"{of}_count"),
+            (share * (C("newest") == 0)).sum().alias(f"{of}_last"),
+            (share * C("recency")).sum().alias(f"{of}_recent"),
+            (share * C("recency") * C("strength")).sum().alias(f"{of}_typed"),
+        )
+    )
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Both, and the product with the features of the session's own history."""
+    parser = events_parser("Features of pairs: kernels against Polars.", 1_000_000)
+    parser.add_argument("--alone", action="store_true", help="without Polars, for large sizes")
+    arguments = parser.parse_args(argv)
+    events = int(arguments.events)
+    ours, (rows, found) = measure(Contender(set_up, by_kernels, (events, ("affinity",))))
+    wall, costs = {f"{found.size} affinities": ours.wall_s}, {}
+    if not arguments.alone:
+        costs["polars"], (_, expected) = measure(Contender(set_up, by_polars, (events, ("affinity",))))
+        if not np.allclose(found, expected, rtol=1e-4):
+            raise RuntimeError("the features differ")
+        wall[f"{found.size} affinities, Polars"] = costs["polars"].wall_s
+    both, (_, every) = measure(Contender(set_up, by_kernels, (events, OF_PAIR)))
+    wall[f"{every.size} pair features"] = both.wall_s
+    ns = {name: round(seconds / rows * 1e9, 1) for name, seconds in wall.items()}
+    for name, each in ns.items():
+        print(f"{name}: {each} ns a row, {1e3 / each:.2f} M rows/s")
+    show("features", events, ours, costs, rows=rows, wall_ns_per_row=ns)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
