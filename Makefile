@@ -4,7 +4,7 @@ CONFIG ?= configs/shop.toml
 SET ?=
 BIN := .venv/bin
 
-.PHONY: setup run test lint bench clean
+.PHONY: setup run test lint bench rehearse clean
 
 setup: .venv/.installed
 
@@ -27,6 +27,9 @@ lint: setup
 
 bench: setup
 	$(BIN)/python -m benchmarks.stages
+
+rehearse: setup
+	$(BIN)/python -m benchmarks.rehearse
 
 clean:
 	rm -rf .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis runs

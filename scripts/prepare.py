@@ -5,6 +5,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
+import pyarrow.parquet as pq
+
 from events.passes import build_passes
 from events.readers import read
 from events.shop.generate import generate
@@ -58,7 +60,8 @@ def _work(run: Run, _: str, folder: Path) -> dict[str, Any]:
         settings.seed,
         folder,
     )
-    return figures | {"passes": passes}
+    rows = sum(pq.read_metadata(path).num_rows for path in (train, test) if path.exists())
+    return figures | {"passes": passes, "rows": rows}
 
 
 STAGE = Stage(

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from events.errors import InputError
 
-BLOCK_BYTES = 16 << 20
+BLOCK_BYTES = 8 << 20
 
 
 def line_blocks(path: Path, block_bytes: int = BLOCK_BYTES) -> Iterator[npt.NDArray[np.uint8]]:

@@ -1,16 +1,23 @@
-"""OTTO's JSONL, one session a line: parsed in blocks by several threads, in bounded memory whatever the file's size."""
+"""OTTO's JSONL, one session a line: parsed in blocks by several threads, in bounded memory whatever the file's size.
+
+A file whose sessions ascend, as OTTO's do, goes straight to Parquet, a row group a block; any other is sorted on disk.
+"""
 
 import shutil
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
+from events.files import atomic_file
 from events.readers.blocks import BLOCK_BYTES, line_blocks
+from events.readers.encode import log_table, log_writer
 from events.readers.jsonl_bytes import MIN_EVENT_BYTES, MIN_LINE_BYTES, parse_usual_lines
 from events.readers.jsonl_line import BadLineError, parse_line
 from events.readers.report import BadLines, ReadReport
@@ -41,14 +48,47 @@ def read_otto(path: Path, out: Path, skip: bool, threads: int = 2, block_bytes: 
     InputError
         If a line is malformed or invalid, or repeats a session; if the file is empty or cut off.
     """
+    try:
+        return _read_ascending(path, out, skip, threads, block_bytes)
+    except _NotAscendingError:
+        return _read_any_order(path, out, skip, threads, block_bytes)
+
+
+class _NotAscendingError(Exception):
+    """A session's id is not above that of the line before."""
+
+
+def _read_ascending(path: Path, out: Path, skip: bool, threads: int, block_bytes: int) -> ReadReport:
+    def work(block: npt.NDArray[np.uint8]) -> tuple[Parsed, pa.Table]:
+        parsed = parse_block(block, skip)
+        return parsed, log_table(parsed.sessions, parsed.lengths, parsed.aids, parsed.ts, parsed.types)
+
+    bad = BadLines(path, skip)
+    line = n_sessions = n_events = 0
+    latest = -1
+    with atomic_file(out) as beside, log_writer(beside) as writer:
+        for parsed, table in over_blocks(path, work, threads, block_bytes):
+            _note(parsed, line, bad)
+            line += parsed.n_lines
+            if parsed.sessions.size == 0:
+                continue
+            if parsed.sessions[0] <= latest or (np.diff(parsed.sessions) <= 0).any():
+                raise _NotAscendingError
+            latest = int(parsed.sessions[-1])
+            n_sessions += parsed.sessions.size
+            n_events += parsed.aids.size
+            writer.write_table(table, row_group_size=table.num_rows)
+        return bad.report(n_sessions, n_events)
+
+
+def _read_any_order(path: Path, out: Path, skip: bool, threads: int, block_bytes: int) -> ReadReport:
     bad = BadLines(path, skip)
     folder = out.with_name(out.name + ".spill.partial")
     try:
         with Spill(folder) as spill:
             line = 0
-            for parsed in parse_blocks(path, skip, threads, block_bytes):
-                for place, problem in parsed.bad:
-                    bad.add(line + place + 1, problem.problem, problem.remedy)
+            for parsed in over_blocks(path, lambda block: parse_block(block, skip), threads, block_bytes):
+                _note(parsed, line, bad)
                 spill.add(parsed.sessions, parsed.lines + line, parsed.lengths, parsed.aids, parsed.ts, parsed.types)
                 line += parsed.n_lines
             return spill.write(out, bad)
@@ -56,13 +96,23 @@ def read_otto(path: Path, out: Path, skip: bool, threads: int = 2, block_bytes: 
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def parse_blocks(path: Path, skip: bool, threads: int, block_bytes: int) -> Iterator[Parsed]:
-    """The blocks of a file in order, parsed ahead by ``threads`` threads."""
+def _note(parsed: Parsed, line: int, bad: BadLines) -> None:
+    for place, problem in parsed.bad:
+        bad.add(line + place + 1, problem.problem, problem.remedy)
+
+
+T = TypeVar("T")
+
+
+def over_blocks(
+    path: Path, work: Callable[[npt.NDArray[np.uint8]], T], threads: int, block_bytes: int = BLOCK_BYTES
+) -> Iterator[T]:
+    """``work`` of each block of a file, in order, done ahead by ``threads`` threads."""
     with ThreadPoolExecutor(threads) as pool:
-        ahead: deque[Future[Parsed]] = deque()
+        ahead: deque[Future[T]] = deque()
         try:
             for block in line_blocks(path, block_bytes):
-                ahead.append(pool.submit(parse_block, block, skip))
+                ahead.append(pool.submit(work, block))
                 if len(ahead) > threads:
                     yield ahead.popleft().result()
             while ahead:

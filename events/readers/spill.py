@@ -3,17 +3,16 @@
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from events.columns import AID, EVENT, SESSION, TS, TYPE
-from events.compiled import kernel
+from events.columns import AID, TS, TYPE
 from events.files import atomic_file
 from events.raw import gather_ranges
+from events.readers.encode import log_table, log_writer
 from events.readers.report import BadLines, ReadReport
 from events.readers.write import ROW_GROUP
 
@@ -79,9 +78,9 @@ class Spill:
             order = self._sorted_unique(sessions, bad)
             sessions, lengths, starts = sessions[order], lengths[order], starts[order]
         report = bad.report(sessions.size, int(lengths.sum()))
-        with atomic_file(out) as beside, pq.ParquetWriter(beside, SCHEMA, **WRITE_OPTIONS) as writer:
+        with atomic_file(out) as beside, log_writer(beside) as writer:
             for table in self._tables(sessions, lengths, starts):
-                writer.write_table(table, row_group_size=ROW_GROUP)
+                writer.write_table(table, row_group_size=table.num_rows)
         return report
 
     def _sorted_unique(self, sessions: npt.NDArray[np.int64], bad: BadLines) -> npt.NDArray[np.int64]:
@@ -106,22 +105,6 @@ class Spill:
             last = max(int(np.searchsorted(ends, done + ROW_GROUP, side="right")), first + 1)
             offsets = np.concatenate([[0], ends[first:last] - done]).astype(np.int64)
             part = slice(first, last)
-            columns: list[npt.NDArray[Any]] = [np.repeat(sessions[part], lengths[part])]
-            columns += [gather_ranges(np.asarray(mapped[name]), starts[part], offsets) for name in COLUMNS]
-            columns[1] = columns[1].astype(np.int64)
-            columns.append(_event_numbers(offsets))
-            yield pa.Table.from_arrays([pa.array(column) for column in columns], schema=SCHEMA)
+            aids, ts, types = (gather_ranges(np.asarray(mapped[name]), starts[part], offsets) for name in COLUMNS)
+            yield log_table(sessions[part], lengths[part], aids, ts, types)
             first = last
-
-
-@kernel
-def _event_numbers(offsets: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
-    out = np.empty(offsets[-1], np.int32)
-    for s in range(offsets.size - 1):
-        for place in range(offsets[s], offsets[s + 1]):
-            out[place] = place - offsets[s]
-    return out
-
-
-SCHEMA = pa.schema([(SESSION, pa.int64()), (AID, pa.int64()), (TS, pa.int64()), (TYPE, pa.int8()), (EVENT, pa.int32())])
-WRITE_OPTIONS = {"compression": "zstd", "compression_level": 1}

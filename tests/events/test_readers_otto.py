@@ -157,7 +157,7 @@ def test_gz_equals_plain(tmp_path: Path) -> None:
     (tmp_path / "log.jsonl.gz").write_bytes(gzip.compress(content))
     for block_bytes in (1000, 1 << 20):
         read_otto(tmp_path / "log.jsonl.gz", tmp_path / "gz.parquet", skip=False, block_bytes=block_bytes)
-        assert (tmp_path / "gz.parquet").read_bytes() == (tmp_path / "out" / "log.parquet").read_bytes()
+        assert pl.read_parquet(tmp_path / "gz.parquet").equals(pl.read_parquet(tmp_path / "out" / "log.parquet"))
     (tmp_path / "log.jsonl.gz").write_bytes(gzip.compress(content)[:-3000])
     with pytest.raises(InputError, match="damaged or cut off"):
         read_otto(tmp_path / "log.jsonl.gz", tmp_path / "cut.parquet", skip=False)
@@ -167,14 +167,25 @@ def test_gz_equals_plain(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"log.jsonl", "log.jsonl.gz", "gz.parquet", "out"}
 
 
-def test_threads_make_no_difference(tmp_path: Path) -> None:
-    sessions = [session(i * 7 % 1000, (i, i, "clicks"), (i + 1, i, "carts")) for i in range(1000)]
+@pytest.mark.parametrize("step", [1, 7])
+def test_threads_make_no_difference(tmp_path: Path, step: int) -> None:
+    sessions = [session(i * step % 1000, (i, i, "clicks"), (i + 1, i, "carts")) for i in range(1000)]
     write_jsonl(tmp_path / "log.jsonl", sessions)
     for threads in (1, 2, 3):
         read_otto(tmp_path / "log.jsonl", tmp_path / f"{threads}.parquet", False, threads, block_bytes=4000)
     assert (tmp_path / "1.parquet").read_bytes() == (tmp_path / "2.parquet").read_bytes()
     assert (tmp_path / "1.parquet").read_bytes() == (tmp_path / "3.parquet").read_bytes()
     assert sessions_of(load_log(tmp_path / "1.parquet")) == sorted(sessions, key=lambda one: one["session"])
+
+
+@pytest.mark.parametrize("block_bytes", [1, 90, 1 << 20])
+def test_a_late_session_sends_the_whole_file_through_the_sort(tmp_path: Path, block_bytes: int) -> None:
+    sessions = [session(10 * i, (i, i, "clicks")) for i in range(50)] + [session(7, (1, 5, "orders"))]
+    lines = [json.dumps(one, separators=(",", ":")) for one in sessions]
+    report = read_bytes(tmp_path, "\n".join([lines[0], "{", *lines[1:]]).encode(), True, block_bytes=block_bytes)
+    assert (report.sessions, report.events, report.skipped, len(report.reasons)) == (51, 51, 1, 1)
+    assert sessions_of(load_log(tmp_path / "out" / "log.parquet")) == sorted(sessions, key=lambda one: one["session"])
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["log.parquet"]
 
 
 def test_usual_lines_take_the_fast_path() -> None:
@@ -208,6 +219,8 @@ events_of = st.lists(
 @st.composite
 def odd_lines(draw: st.DrawFn) -> tuple[list[Session], bytes]:
     numbers = draw(st.lists(st.integers(0, 2**63 - 1), min_size=1, max_size=8, unique=True))
+    if draw(st.booleans()):
+        numbers.sort()
     sessions = [session(number, *draw(events_of)) for number in numbers]
     lines = []
     for one in sessions:
@@ -217,6 +230,8 @@ def odd_lines(draw: st.DrawFn) -> tuple[list[Session], bytes]:
             line["note"] = draw(st.text(max_size=5))
         separators = (draw(st.sampled_from([",", ", ", " ,"])), draw(st.sampled_from([":", ": ", "\t:"])))
         text = json.dumps(line, separators=separators, ensure_ascii=draw(st.booleans()))
+        if draw(st.booleans()):
+            text = text.replace('"c', r'"\u0063')
         lines.append(draw(st.sampled_from(["", "", "\n"])) + text)
     return sessions, "\n".join(lines).encode() + draw(st.sampled_from([b"", b"\n", b"\r\n"]))
 
