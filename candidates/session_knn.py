@@ -11,9 +11,9 @@ from candidates.profile import weigh_items
 from candidates.session_index import SessionIndex
 from candidates.settings import SessionKnnSettings
 from events.columns import DAY
-from events.compiled import kernel
+from events.compiled import inline, kernel
 from events.files import need_array, save_arrays
-from events.lists import Lists, insert_best
+from events.lists import Lists
 from events.log import SessionLog
 
 
@@ -79,12 +79,33 @@ class SessionKnn:
         return self
 
 
+@inline
+def worse(score: float, session: int, other: float, than: int) -> bool:
+    """Whether a neighbour is less similar than another one, or as similar and older."""
+    return score < other or (score == other and session > than)
+
+
+@kernel
+def sink(near: I32, similarity: F64, size: int, place: int) -> None:
+    """Restore the heap, the worst at its root, in which only ``place`` may lie too high."""
+    while True:
+        worst = place
+        for child in (2 * place + 1, 2 * place + 2):
+            if child < size and worse(similarity[child], near[child], similarity[worst], near[worst]):
+                worst = child
+        if worst == place:
+            return
+        near[place], near[worst] = near[worst], near[place]
+        similarity[place], similarity[worst] = similarity[worst], similarity[place]
+        place = worst
+
+
 @kernel
 def nearest_sessions(
     unique: I32, weights: F64, group: int, starts: I64, postings: I32, widths: I8, groups: I64,
     norms: F64, keys: I32, sums: F64, slots: int, near: I32, similarity: F64,
 ) -> int:  # fmt: skip
-    """The sessions most similar to these weighted items, best first, into ``near`` and ``similarity``; their number.
+    """The sessions most similar to these weighted items, in no order, into ``near`` and ``similarity``; their number.
 
     Sessions of ``group`` are passed over. ``keys`` is empty, and empty again at the end.
     """
@@ -93,11 +114,22 @@ def nearest_sessions(
             add(keys, sums, slots, postings[p], weights[u] * norms[widths[p]])
     size, k = 0, near.size
     for slot in range(slots):
-        if keys[slot] != EMPTY:
-            # Most sessions are not near enough: their group, a cache miss, is not looked up.
-            if (size < k or sums[slot] >= similarity[size - 1]) and groups[keys[slot]] != group:
-                size = insert_best(near, similarity, size, k, keys[slot], sums[slot])
-            keys[slot] = EMPTY
+        session = keys[slot]
+        if session == EMPTY:
+            continue
+        keys[slot] = EMPTY
+        # Most sessions are not near enough: their group, a cache miss, is not looked up.
+        if (size == k and worse(sums[slot], session, similarity[0], near[0])) or groups[session] == group:
+            continue
+        if size < k:
+            near[size], similarity[size] = session, sums[slot]
+            size += 1
+            if size == k:
+                for place in range(k // 2 - 1, -1, -1):
+                    sink(near, similarity, k, place)
+        else:
+            near[0], similarity[0] = session, sums[slot]
+            sink(near, similarity, k, 0)
     return size
 
 
