@@ -21,7 +21,7 @@ from candidates.source_set import SourceSet
 from events.columns import AID, SESSION
 from events.log import SessionLog
 
-CHUNK = 20_000
+CHUNK = 8_192
 """Sessions at a time, for both."""
 
 

@@ -78,15 +78,15 @@ class ItemKnnSettings(LookupSettings):
     """Nearest neighbours of the session's items, by the sessions that have both."""
 
     kind: Literal["item_knn"] = "item_knn"
-    k: Depth = 60
-    weighting: Literal["cosine", "bm25"] = "cosine"
+    k: Depth = 40
+    weighting: Literal["cosine", "bm25"] = "bm25"
     """How an item's sessions are weighed; see ``candidates.item_knn``."""
     session_items: IndexItems = 20
     top_k: Annotated[int, Field(ge=1, le=1000)] = 30
     """Neighbours kept for each item."""
     shrink: Annotated[float, Field(ge=0)] = 10
     """For ``cosine``: added below the line, so that a few common sessions of rare items count for less."""
-    k1: Annotated[float, Field(ge=0)] = 1.2
+    k1: Annotated[float, Field(ge=0)] = 0.5
     b: Annotated[float, Field(ge=0, le=1)] = 0.75
     """For ``bm25``: how much an item's number of sessions weighs down, and how far by its ratio to the mean."""
 
@@ -95,12 +95,12 @@ class SessionKnnSettings(ProfileSettings):
     """Items of the most similar recent sessions."""
 
     kind: Literal["session_knn"] = "session_knn"
-    k: Depth = 60
-    tail: Annotated[int, Field(ge=1)] = 10
+    k: Depth = 40
+    tail: Annotated[int, Field(ge=1)] = 5
     session_items: IndexItems = 20
-    recent: Annotated[int, Field(ge=1, le=100_000)] = 500
+    recent: Annotated[int, Field(ge=1, le=100_000)] = 200
     """Latest sessions with an item that are looked at."""
-    neighbours: Annotated[int, Field(ge=1, le=10_000)] = 100
+    neighbours: Annotated[int, Field(ge=1, le=10_000)] = 200
     decay_days: Annotated[float, Field(gt=0)] = 30
     """Days after which a neighbour counts 1/e."""
     decay_items: Annotated[float, Field(gt=0)] = 10
@@ -114,7 +114,8 @@ class WalksSettings(ProfileSettings):
     k: Depth = 40
     matrix: str
     """Name of the recipe whose matrix is the graph."""
-    tail: Annotated[int, Field(ge=1)] = 10
+    tail: Annotated[int, Field(ge=1)] = 4
+    type_weights: TypeWeights = TypeWeights()
     frontier: Annotated[int, Field(ge=1, le=1000)] = 30
     """Items that the second step starts from, the likeliest after the first."""
 

@@ -63,7 +63,7 @@ def profile(log: SessionLog, s: int, settings: Any) -> dict[int, float]:
     powers = np.linspace(settings.first_power, 1, len(aids))
     weights = dict.fromkeys(reversed(aids), 0.0)
     for aid, code, power in reversed(list(zip(aids, codes, powers, strict=True))):
-        weights[aid] += (2**power - 1) * (1, 6, 3)[code]
+        weights[aid] += (2**power - 1) * settings.type_weights.of(log.has_types)[code]
     return weights
 
 
@@ -165,7 +165,7 @@ def test_item_knn_equals_the_slow_version(log: SessionLog, settings: ItemKnnSett
 
 
 def test_item_knn_on_a_larger_log_for_any_threads_and_order(big_log: SessionLog) -> None:
-    settings = ItemKnnSettings(top_k=10)
+    settings = ItemKnnSettings(weighting="cosine", top_k=10)
     near = fit_item_knn(big_log, settings)
     assert near.lengths.max() == 10
     slow = slow_item_knn(big_log, settings)
@@ -176,11 +176,13 @@ def test_item_knn_on_a_larger_log_for_any_threads_and_order(big_log: SessionLog)
 
 def test_item_knn_a_worked_example() -> None:
     log = SessionLog.of([[0, 1], [1, 0, 2], [2, 2], [0]], n_items=4)
-    near = fit_item_knn(log, ItemKnnSettings(shrink=0))  # item 0 is in three sessions, 1 in two, 2 in two
+    near = fit_item_knn(
+        log, ItemKnnSettings(weighting="cosine", shrink=0)
+    )  # item 0 is in three sessions, 1 in two, 2 in two
     assert near.row(0)[0].tolist() == [1, 2]
     np.testing.assert_allclose(near.row(0)[1], [2 / sqrt(6), 1 / sqrt(6)], rtol=1e-6)
     assert near.row(3)[0].size == 0
-    source = ItemKnn("item_knn", ItemKnnSettings(shrink=0, exclude_seen=True)).fit(log)
+    source = ItemKnn("item_knn", ItemKnnSettings(weighting="cosine", shrink=0, exclude_seen=True)).fit(log)
     assert source.recommend(SessionLog.of([[0, 1]], n_items=4), 5).aids.tolist() == [2]
 
 
