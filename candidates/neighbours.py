@@ -84,20 +84,9 @@ def sum_neighbours(
         first, last = offsets[s], offsets[s + 1]
         own_slots = capacity(last - first)
         found = weigh_items(
-            aids,
-            types,
-            first,
-            last,
-            tail,
-            type_weights,
-            first_power,
-            last_power,
-            own,
-            places,
-            own_slots,
-            unique,
-            weights,
-        )
+            aids, types, first, last, tail, type_weights, first_power, last_power,
+            own, places, own_slots, unique, weights,
+        )  # fmt: skip
         entries = 0
         for u in range(found):
             entries += near_offsets[unique[u] + 1] - near_offsets[unique[u]]

@@ -27,11 +27,11 @@ class SessionKnn:
                      had last
 
     Of every item of the session the ``recent`` latest sessions that have it are looked at, and the ``neighbours`` most
-    similar of all these count; ties go to the more recent one. A session, or another one of its group, is never its own
-    neighbour. Needs nothing; without time the order of the session index stands for it. Sources: Kersbergen et al.,
-    Serenade: VMIS-kNN (SIGMOD 2022); Garg et al., STAN (SIGIR 2019). Differences: similarity is weighed by type of
-    event and by idf, both here and not when items are scored; the latest sessions are chosen for each item, not
-    for all of them together.
+    similar of all these count; ties go to the more recent one. A session never counts as its own neighbour, and no
+    other one of its group does, though they take a place among the most similar. Needs nothing; without time the order
+    of the session index stands for it. Sources: Kersbergen et al., Serenade: VMIS-kNN (SIGMOD 2022); Garg et al., STAN
+    (SIGIR 2019). Differences: items of the session weigh by type of event, too; idf counts for the similarity, not
+    again for the items; the latest sessions are chosen for each item, not for all of them together.
     """
 
     def __init__(self, name: str = "session_knn", settings: SessionKnnSettings | None = None) -> None:
@@ -102,12 +102,12 @@ def sink(near: I32, similarity: F64, size: int, place: int) -> None:
 
 @kernel
 def nearest_sessions(
-    unique: I32, weights: F64, group: int, starts: I64, postings: I32, widths: I8, groups: I64,
-    norms: F64, keys: I32, sums: F64, slots: int, near: I32, similarity: F64,
+    unique: I32, weights: F64, starts: I64, postings: I32, widths: I8, norms: F64,
+    keys: I32, sums: F64, slots: int, near: I32, similarity: F64,
 ) -> int:  # fmt: skip
     """The sessions most similar to these weighted items, in no order, into ``near`` and ``similarity``; their number.
 
-    Sessions of ``group`` are passed over. ``keys`` is empty, and empty again at the end.
+    ``keys`` is empty, and empty again at the end.
     """
     for u in range(unique.size):
         for p in range(starts[unique[u]], starts[unique[u] + 1]):
@@ -118,19 +118,41 @@ def nearest_sessions(
         if session == EMPTY:
             continue
         keys[slot] = EMPTY
-        # Most sessions are not near enough: their group, a cache miss, is not looked up.
-        if (size == k and worse(sums[slot], session, similarity[0], near[0])) or groups[session] == group:
-            continue
         if size < k:
             near[size], similarity[size] = session, sums[slot]
             size += 1
             if size == k:
                 for place in range(k // 2 - 1, -1, -1):
                     sink(near, similarity, k, place)
-        else:
+        elif worse(similarity[0], near[0], sums[slot], session):
             near[0], similarity[0] = session, sums[slot]
             sink(near, similarity, k, 0)
     return size
+
+
+@kernel
+def weigh_sessions(
+    near: I32, similarity: F64, group: int, second: int, decay_seconds: float,
+    offsets: I64, items: I32, groups: I64, ends: I32, begins: I64, weights: F64,
+) -> tuple[np.int64, np.int64]:  # fmt: skip
+    """Where the items of each neighbour begin, -1 for one of ``group``, and its similarity times its age.
+
+    Returns the number of all their items, and a number without meaning, which keeps the early reads alive: as none of
+    these reads waits for another one, they take a fraction of the time that they would take one after the other.
+    """
+    entries, warm = np.int64(0), np.int64(0)
+    for t in range(near.size):
+        begins[t] = offsets[near[t]]
+        entries += offsets[near[t] + 1] - begins[t]
+        weights[t] = similarity[t]
+        if groups[near[t]] == group:
+            begins[t] = -1
+    if ends.size > 0:
+        for t in range(near.size):
+            weights[t] *= np.exp(-abs(np.float64(second) - np.float64(ends[near[t]])) / decay_seconds)
+    for t in range(near.size):
+        warm ^= items[max(begins[t], 0)]
+    return entries, warm
 
 
 @kernel
@@ -141,13 +163,15 @@ def rank_by_neighbours(
     idf: F64, tail: int, type_weights: F64, first_power: float, last_power: float, neighbours: int, widest: int,
     decay_seconds: float, decay_items: float, exclude_seen: bool, k: int,
     out_offsets: I64, out_aids: I32, out_scores: F32,
-) -> None:  # fmt: skip
+) -> np.int64:  # fmt: skip
     """Write each session's best items, best first; ``out_offsets`` int64[S+1] starts with 0.
 
     log        : offsets, items, types, groups and times of the sessions
     by_item    : starts, postings and widths; by_session : offsets, items, groups and ends; of the index
     widest     : items of a session of the index, at most
     times and ends are of size 0 where the shop has none
+
+    Returns a number without meaning, see :func:`weigh_sessions`.
     """
     offsets, aids, types, own_groups, ts = log
     starts, postings, widths = by_item
@@ -163,6 +187,7 @@ def rank_by_neighbours(
     unique, weights = np.empty(min(tail, longest), np.int32), np.empty(min(tail, longest), np.float64)
     session_keys, session_sums = np.full(capacity(most), EMPTY, np.int32), np.empty(capacity(most), np.float64)
     near, similarity = np.empty(neighbours, np.int32), np.empty(neighbours, np.float64)
+    begins, ages = np.empty(neighbours, np.int64), np.empty(neighbours, np.float64)
     room = capacity(neighbours * widest)
     keys, sums = np.full(room, EMPTY, np.int32), np.empty(room, np.float64)
     norms, nearness = np.empty(widest + 1, np.float64), np.empty(widest + 1, np.float64)
@@ -170,49 +195,40 @@ def rank_by_neighbours(
         norms[n] = 1.0 / np.sqrt(max(n, 1))
         nearness[n] = np.exp(-n / decay_items)
     best_aids, best_scores = np.empty(k, np.int32), np.empty(k, np.float64)
-
+    warm = np.int64(0)
     for s in range(offsets.size - 1):
         first, last = offsets[s], offsets[s + 1]
         own_slots = capacity(last - first)
         found = weigh_items(
-            aids,
-            types,
-            first,
-            last,
-            tail,
-            type_weights,
-            first_power,
-            last_power,
-            own,
-            places,
-            own_slots,
-            unique,
-            weights,
-        )
+            aids, types, first, last, tail, type_weights, first_power, last_power,
+            own, places, own_slots, unique, weights,
+        )  # fmt: skip
         entries = 0
         for u in range(found):
             entries += starts[unique[u] + 1] - starts[unique[u]]
             weights[u] *= idf[unique[u]]
-        n_near = nearest_sessions(
-            unique[:found], weights, own_groups[s], starts, postings, widths, groups,
-            norms, session_keys, session_sums, capacity(entries), near, similarity,
+        found_near = nearest_sessions(
+            unique[:found], weights, starts, postings, widths, norms,
+            session_keys, session_sums, capacity(entries), near, similarity,
         )  # fmt: skip
-        entries = 0
-        for t in range(n_near):
-            entries += near_offsets[near[t] + 1] - near_offsets[near[t]]
-        slots = capacity(entries)
-        for t in range(n_near):
-            begin, end = near_offsets[near[t]], near_offsets[near[t] + 1]
-            weight = similarity[t]
-            if ends.size > 0 and ts.size > 0:
-                weight *= np.exp(-abs(np.float64(ts[last - 1]) - np.float64(ends[near[t]])) / decay_seconds)
+        second = int(ts[last - 1]) if ts.size > 0 and last > first else 0
+        all_items, read = weigh_sessions(
+            near[:found_near], similarity, own_groups[s], second, decay_seconds,
+            near_offsets, near_items, groups, ends if ts.size > 0 else ts, begins, ages,
+        )  # fmt: skip
+        warm ^= read
+        slots = capacity(int(all_items))
+        for t in range(found_near):
+            begin, end = begins[t], near_offsets[near[t] + 1]
+            if begin < 0:
+                continue
             latest, match = float(found), begin
             for i in range(begin, end):
                 slot = find(own, own_slots, near_items[i])
                 if slot >= 0 and places[slot] < latest:
                     latest, match = places[slot], i
             for i in range(begin, end):
-                add(keys, sums, slots, near_items[i], weight * nearness[abs(i - match)])
+                add(keys, sums, slots, near_items[i], ages[t] * nearness[abs(i - match)])
         size = take_best(keys, sums, slots, own, own_slots if exclude_seen else 0, best_aids, best_scores)
         own[:own_slots] = EMPTY
         start = out_offsets[s]
@@ -220,3 +236,4 @@ def rank_by_neighbours(
             out_aids[start + t] = best_aids[t]
             out_scores[start + t] = best_scores[t]
         out_offsets[s + 1] = start + size
+    return warm

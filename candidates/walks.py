@@ -101,20 +101,9 @@ def walk_twice(
         first, last = offsets[s], offsets[s + 1]
         own_slots = capacity(last - first)
         found = weigh_items(
-            aids,
-            types,
-            first,
-            last,
-            tail,
-            type_weights,
-            first_power,
-            last_power,
-            own,
-            places,
-            own_slots,
-            unique,
-            weights,
-        )
+            aids, types, first, last, tail, type_weights, first_power, last_power,
+            own, places, own_slots, unique, weights,
+        )  # fmt: skip
         total = 0.0
         for u in range(found):
             total += weights[u]

@@ -202,10 +202,11 @@ def slow_session_knn(fitted: SessionLog, log_: SessionLog, settings: SessionKnnS
             for r in [r for r in range(len(order)) if x in items[order[r]]][: settings.recent]:
                 idf = log(len(fitted) / n_with[x])
                 overlap[r] = overlap.get(r, 0.0) + weight * idf / sqrt(len(items[order[r]]))
-        others = [(r, value) for r, value in overlap.items() if fitted.groups[order[r]] != log_.groups[s]]
         sums: dict[int, float] = {}
         own = last_items(log_.slice(s, s + 1).aids.tolist(), 1_000)
-        for r, value in sorted(others, key=lambda pair: (-round(pair[1], 12), pair[0]))[: settings.neighbours]:
+        for r, value in sorted(overlap.items(), key=lambda pair: (-round(pair[1], 12), pair[0]))[: settings.neighbours]:
+            if fitted.groups[order[r]] == log_.groups[s]:
+                continue
             near = items[order[r]]
             match = near.index(next(x for x in reversed(own) if x in near))
             if log_.ts is not None:
