@@ -5,7 +5,7 @@ from typing import Self
 
 import numpy as np
 
-from candidates.accumulator import EMPTY, add, capacity, find, take_best
+from candidates.accumulator import EMPTY, add, capacity, take_best
 from candidates.arrays import F32, F64, I8, I32, I64
 from candidates.profile import weigh_items
 from candidates.session_index import SessionIndex
@@ -130,6 +130,16 @@ def nearest_sessions(
     return size
 
 
+@inline
+def shared_place(items: I32, begin: int, end: int, unique: I32) -> int:
+    """The place of the first of ``unique`` that is among ``items[begin:end]``; there is one."""
+    for u in range(unique.size):
+        for i in range(begin, end):
+            if items[i] == unique[u]:
+                return i
+    return begin
+
+
 @kernel
 def weigh_sessions(
     near: I32, similarity: F64, group: int, second: int, decay_seconds: float,
@@ -222,11 +232,7 @@ def rank_by_neighbours(
             begin, end = begins[t], near_offsets[near[t] + 1]
             if begin < 0:
                 continue
-            latest, match = float(found), begin
-            for i in range(begin, end):
-                slot = find(own, own_slots, near_items[i])
-                if slot >= 0 and places[slot] < latest:
-                    latest, match = places[slot], i
+            match = shared_place(near_items, begin, end, unique[:found])
             for i in range(begin, end):
                 add(keys, sums, slots, near_items[i], ages[t] * nearness[abs(i - match)])
         size = take_best(keys, sums, slots, own, own_slots if exclude_seen else 0, best_aids, best_scores)

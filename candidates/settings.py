@@ -97,7 +97,7 @@ class SessionKnnSettings(ProfileSettings):
     kind: Literal["session_knn"] = "session_knn"
     k: Depth = 40
     tail: Annotated[int, Field(ge=1)] = 5
-    session_items: IndexItems = 20
+    session_items: IndexItems = 10
     recent: Annotated[int, Field(ge=1, le=100_000)] = 200
     """Latest sessions with an item that are looked at."""
     neighbours: Annotated[int, Field(ge=1, le=10_000)] = 200
