@@ -1,8 +1,9 @@
 """What each candidate source costs, and what it adds to the pool: ``python -m benchmarks.sources [--events 1e6]``.
 
-On the validation week of a synthetic shop, sources of a config are added one at a time to the default ones. Cost is
-CPU on one thread; recall is weighted over the targets (0.10, 0.30, 0.60): of the source's own list at 20, of the pool
-at 100 (in the order of its summed reciprocal ranks), and of the whole pool (what a perfect ranker of it would score).
+On the validation week of a synthetic shop (or of a prepared pass, ``--pass runs/shop/prepared/validation``) default
+sources are left out, and others added, one at a time. Cost is CPU seconds of all threads; recall is weighted over the
+targets (0.10, 0.30, 0.60): of the source's own list at 20, of the pool at 100 (in the order of its summed reciprocal
+ranks), and of the whole pool (what a perfect ranker of it would score).
 """
 
 import json
@@ -18,18 +19,21 @@ import numpy as np
 
 from benchmarks.harness import events_parser, machine
 from benchmarks.shop_pass import make_pass, open_matrices, open_pass
+from candidates.covisitation import fit_covisitation
 from candidates.pool import Arena, build_pool
 from candidates.settings import CandidatesSettings
 from candidates.source_set import SourceSet
+from events.labels import Labels, take_labels
 from events.lists import Lists
+from events.log import SessionLog
 from events.passes import PassData
 from rankers.topk import reciprocal_rank_scores, top_lists
 from submissions.candidate_recall import AT_POOL, CandidateRecall
 from submissions.report import table
 
 ADDED = """
-item_cosine  = { kind = "item_knn", weighting = "cosine", k = 40 }
-item_bm25    = { kind = "item_knn", weighting = "bm25", k = 40 }
+item_cosine  = { kind = "item_knn", weighting = "cosine", k = 60 }
+item_bm25    = { kind = "item_knn", weighting = "bm25", k = 60 }
 session_knn  = { kind = "session_knn", k = 40 }
 walk_clicks  = { kind = "walks", matrix = "clicks", k = 40 }
 walk_carts_orders = { kind = "walks", matrix = "carts_orders", k = 40 }
@@ -38,12 +42,13 @@ walk_next    = { kind = "walks", matrix = "next", k = 40 }
 """
 """As ``[candidates.sources]`` of a config would hold them."""
 
-TOGETHER = (
-    ("walk_next", "session_knn"),
-    ("walk_next", "item_bm25"),
-    ("walk_next", "session_knn", "item_bm25"),
-    ("walk_next", "walk_clicks", "session_knn", "item_bm25"),
+TOGETHER: tuple[dict[str, int], ...] = (
+    {"walk_next": 40, "item_bm25": 60},
+    {"walk_next": 40, "session_knn": 40},
+    {"walk_next": 40, "session_knn": 40, "item_bm25": 60},
+    {"walk_next": 40, "walk_clicks": 40, "session_knn": 40, "item_bm25": 60},
 )
+"""Sources that are added together, or whose depth is changed, with their depth."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,77 +64,107 @@ class Row:
     whole: float
 
 
-def pool_recall(data: PassData, lists: dict[str, Lists]) -> tuple[float, float, float]:
+@dataclass(frozen=True, slots=True)
+class Week:
+    """What is fitted on, the sessions to recommend for, their labels, and the matrices."""
+
+    fit: SessionLog
+    log: SessionLog
+    labels: Labels
+    targets: tuple[str, ...]
+    matrices: dict[str, Lists]
+
+    @classmethod
+    def of(cls, data: PassData, matrices: dict[str, Lists], sessions: int) -> "Week":
+        """At most so many random target sessions of a pass."""
+        assert data.labels is not None
+        size = min(sessions, data.n_targets)
+        rows = np.sort(np.random.default_rng(0).choice(data.n_targets, size, replace=False))
+        return cls(data.fit, data.target_log.take(rows), take_labels(data.labels, rows), data.targets, matrices)
+
+
+def pool_recall(week: Week, lists: dict[str, Lists]) -> tuple[float, float, float]:
     """Candidates a session, recall at 100, recall of the whole pool."""
-    assert data.labels is not None
     pool = build_pool(lists, Arena())
     deepest = max(1, int(np.diff(pool.offsets).max(initial=0)))
-    ranked = {target: top_lists(pool, reciprocal_rank_scores(pool, target), deepest) for target in data.targets}
+    ranked = {target: top_lists(pool, reciprocal_rank_scores(pool, target), deepest) for target in week.targets}
     recall = CandidateRecall()
-    recall.add("pool", ranked, data.labels)
+    recall.add("pool", ranked, week.labels)
     found = recall.result()["pool"]
-    return len(pool) / data.n_targets, found["100"], found[AT_POOL]
+    return len(pool) / len(week.log), found["100"], found[AT_POOL]
 
 
-def own_recall(data: PassData, lists: dict[str, Lists]) -> float | None:
+def own_recall(week: Week, lists: dict[str, Lists]) -> float | None:
     """Recall at 20 of a source's list, or of its lists for each target."""
-    assert data.labels is not None
     recall = CandidateRecall()
-    by_target = {target: one for name, one in lists.items() for target in data.targets if name.endswith(f"_{target}")}
-    recall.add("source", next(iter(lists.values())) if len(lists) == 1 else by_target, data.labels)
+    by_target = {target: one for name, one in lists.items() for target in week.targets if name.endswith(f"_{target}")}
+    recall.add("source", next(iter(lists.values())) if len(lists) == 1 else by_target, week.labels)
     at_20: float | None = recall.result()["source"]["20"]
     return at_20
 
 
-def timed(
-    data: PassData, matrices: dict[str, Lists], name: str, settings: CandidatesSettings
-) -> tuple[float, float, dict[str, Lists]]:
+def timed(week: Week, name: str, settings: CandidatesSettings) -> tuple[float, float, dict[str, Lists]]:
     """CPU seconds of fitting, CPU milliseconds per 1,000 sessions, and the lists by column; nothing is compiled."""
     only = settings.model_copy(update={"sources": {name: settings.sources[name]}})
-    sources = SourceSet.of(only, data.fit.has)
-    sources.fit(data.fit.slice(0, 100), matrices).lists(data.target_log.slice(0, 100))
+    sources = SourceSet.of(only, week.fit.has, cpu_count() or 1)
+    sources.fit(week.fit.slice(0, 100), week.matrices).lists(week.log.slice(0, 100))
     start = time.process_time()
-    sources.fit(data.fit, matrices)
+    sources.fit(week.fit, week.matrices)
     fitted = time.process_time()
-    lists = sources.lists(data.target_log)
-    return fitted - start, (time.process_time() - fitted) / data.n_targets * 1e6, lists
+    lists = sources.lists(week.log)
+    return fitted - start, (time.process_time() - fitted) / len(week.log) * 1e6, lists
 
 
-def rows(data: PassData, matrices: dict[str, Lists]) -> list[Row]:
+def measure(week: Week) -> list[Row]:
     """The default pool, each of its sources, each added source, and some of these together."""
     default = CandidatesSettings()
-    given = tomllib.loads(ADDED)
-    settings = CandidatesSettings.model_validate({"sources": given})
-    found, lists = [], {}
+    settings = CandidatesSettings.model_validate({"sources": tomllib.loads(ADDED)})
+    costs, lists = {}, {}
     for name in settings.sources:
-        fit, cost, lists[name] = timed(data, matrices, name, settings)
-        found.append((name, fit, cost))
+        *costs[name], lists[name] = timed(week, name, settings)
     pool = {column: one for name in default.sources for column, one in lists[name].items()}
-    whole = pool_recall(data, pool)
-    table_rows = [Row("the default sources", None, None, None, *whole)]
-    for name, fit, cost in found:
+    rows = [Row("the default sources", None, None, None, *pool_recall(week, pool))]
+    for name in settings.sources:
         if name in default.sources:
-            without = {column: one for column, one in pool.items() if column not in lists[name]}
-            label, changed = f"without {name}", pool_recall(data, without)
+            label = f"without {name}"
+            changed = {column: one for column, one in pool.items() if column not in lists[name]}
         else:
-            label, changed = f"with {name}", pool_recall(data, pool | lists[name])
-        table_rows.append(Row(label, fit, cost, own_recall(data, lists[name]), *changed))
-    for names in TOGETHER:
-        more = {column: one for name in names for column, one in lists[name].items()}
-        table_rows.append(Row("with " + ", ".join(names), None, None, None, *pool_recall(data, pool | more)))
-    return table_rows
+            label, changed = f"with {name}", pool | lists[name]
+        rows.append(Row(label, *costs[name], own_recall(week, lists[name]), *pool_recall(week, changed)))
+    for depths in TOGETHER:
+        more = {column: one.top(k) for name, k in depths.items() for column, one in lists[name].items()}
+        label = "with " + ", ".join(f"{name} {k}" for name, k in depths.items())
+        rows.append(Row(label, None, None, None, *pool_recall(week, pool | more)))
+    return rows
+
+
+def shop_week(events: float, sessions: int) -> Week:
+    """The validation week of a shop of its own; in memory, as its folder is gone afterwards."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        make_pass(events, CandidatesSettings().recipes, folder, cpu_count() or 1)
+        return Week.of(open_pass(folder), open_matrices(folder), sessions)
+
+
+def prepared_week(folder: Path, sessions: int) -> Week:
+    """The target sessions of a prepared pass, with its matrices fitted here."""
+    data = PassData.load(folder)
+    return Week.of(data, fit_covisitation(data.fit, CandidatesSettings().recipes, cpu_count() or 1), sessions)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Measure, print the table and the JSON line."""
-    arguments = events_parser("Cost and worth of the candidate sources.", 1_000_000).parse_args(argv)
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        make_pass(arguments.events, CandidatesSettings().recipes, folder, cpu_count() or 1)
-        data = open_pass(folder)
-        measured = rows(data, open_matrices(folder))
+    parser = events_parser("Cost and worth of the candidate sources.", 1_000_000)
+    parser.add_argument("--pass", dest="folder", type=Path, help="a prepared pass, instead of a shop")
+    parser.add_argument("--sessions", type=int, default=100_000, help="random target sessions, at most")
+    arguments = parser.parse_args(argv)
+    if arguments.folder is None:
+        week = shop_week(arguments.events, arguments.sessions)
+    else:
+        week = prepared_week(arguments.folder, arguments.sessions)
+    measured = measure(week)
     first = measured[0]
-    print(f"{data.fit.n_events:,} fitted events, {data.n_targets:,} sessions, {machine()}")
+    print(f"{week.fit.n_events:,} fitted events, {len(week.log):,} sessions, {machine()}")
     header = ["pool", "fit CPU s", "ms / 1,000", "own @20", "size", "@100", "whole", "Δ @100", "Δ whole"]
     lines = []
     for row in measured:
@@ -139,7 +174,7 @@ def main(argv: list[str] | None = None) -> int:
         change = [f"{row.at_100 - first.at_100:+.4f}", f"{row.whole - first.whole:+.4f}"]
         lines.append([row.added, *cost, own, *recall, *change])
     print(table(header, lines))
-    line = {"job": "sources", "events": data.fit.n_events, "sessions": data.n_targets, "machine": machine()}
+    line = {"job": "sources", "events": week.fit.n_events, "sessions": len(week.log), "machine": machine()}
     print(json.dumps(line | {"rows": [asdict(row) for row in measured]}))
     return 0
 

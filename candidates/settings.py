@@ -78,15 +78,17 @@ class ItemKnnSettings(LookupSettings):
     """Nearest neighbours of the session's items, by the sessions that have both."""
 
     kind: Literal["item_knn"] = "item_knn"
-    k: Depth = 40
+    k: Depth = 60
+    tail: Annotated[int, Field(ge=1)] = 5
+    type_weights: TypeWeights = TypeWeights()
     weighting: Literal["cosine", "bm25"] = "bm25"
     """How an item's sessions are weighed; see ``candidates.item_knn``."""
     session_items: IndexItems = 20
-    top_k: Annotated[int, Field(ge=1, le=1000)] = 30
+    top_k: Annotated[int, Field(ge=1, le=1000)] = 40
     """Neighbours kept for each item."""
     shrink: Annotated[float, Field(ge=0)] = 10
     """For ``cosine``: added below the line, so that a few common sessions of rare items count for less."""
-    k1: Annotated[float, Field(ge=0)] = 0.5
+    k1: Annotated[float, Field(ge=0)] = 0.2
     b: Annotated[float, Field(ge=0, le=1)] = 0.75
     """For ``bm25``: how much an item's number of sessions weighs down, and how far by its ratio to the mean."""
 
