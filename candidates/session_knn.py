@@ -41,11 +41,13 @@ class SessionKnn:
         self.needs: frozenset[str] = frozenset()
         self._index: SessionIndex | None = None
         self._idf = np.empty(0)
+        self._widest = 0
 
     def fit(self, log: SessionLog) -> Self:
         """Index the sessions."""
         self._index = SessionIndex.of(log, self.settings.session_items, self.settings.recent)
         self._idf = np.log(max(len(log), 1) / np.maximum(self._index.counts, 1))
+        self._widest = int(self._index.widths.max(initial=0))
         return self
 
     def recommend(self, log: SessionLog, k: int, target: str | None = None) -> Lists:  # noqa: ARG002
@@ -61,7 +63,7 @@ class SessionKnn:
             (index.starts, index.postings, index.widths),
             (index.offsets, index.items, index.groups, none if index.ends is None else index.ends),
             self._idf, settings.tail, np.array(settings.type_weights.of(log.has_types)),
-            settings.first_power, settings.last_power, settings.neighbours, settings.session_items,
+            settings.first_power, settings.last_power, settings.neighbours, self._widest,
             settings.decay_days * DAY, settings.decay_items, settings.exclude_seen, k, offsets, aids, scores,
         )  # fmt: skip
         return Lists(offsets, aids[: offsets[-1]].copy(), scores[: offsets[-1]].copy())
@@ -76,6 +78,7 @@ class SessionKnn:
         """Open the index."""
         self._index = SessionIndex.load(folder)
         self._idf = need_array(folder, "idf")
+        self._widest = int(self._index.widths.max(initial=0))
         return self
 
 
@@ -178,7 +181,7 @@ def rank_by_neighbours(
 
     log        : offsets, items, types, groups and times of the sessions
     by_item    : starts, postings and widths; by_session : offsets, items, groups and ends; of the index
-    widest     : items of a session of the index, at most
+    widest     : items of a session of the index, at most; buffers go by it
     times and ends are of size 0 where the shop has none
 
     Returns a number without meaning, see :func:`weigh_sessions`.
