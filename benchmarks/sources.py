@@ -42,12 +42,20 @@ walk_next    = { kind = "walks", matrix = "next", k = 40 }
 """
 """As ``[candidates.sources]`` of a config would hold them."""
 
-TOGETHER: tuple[dict[str, int], ...] = (
-    {"walk_next": 40, "item_bm25": 60},
-    {"walk_next": 40, "session_knn": 40},
-    {"walk_next": 40, "session_knn": 40, "item_bm25": 60},
-    {"walk_next": 40, "walk_clicks": 40, "session_knn": 40, "item_bm25": 60},
-)
+TOGETHER: dict[str, dict[str, int]] = {
+    "A": {"item_bm25": 60, "walk_next": 40},
+    "B": {"item_bm25": 60, "walk_next": 40, "session_knn": 40},
+    "C": {"item_bm25": 60, "walk_next": 40, "walk_clicks": 20, "near_carts_orders": 20, "near_buy2buy": 15},
+    "D": {
+        "item_bm25": 30,
+        "walk_next": 30,
+        "walk_clicks": 15,
+        "walk_buy2buy": 10,
+        "near_carts_orders": 30,
+        "near_buy2buy": 10,
+        "popularity": 10,
+    },
+}
 """Sources that are added together, or whose depth is changed, with their depth."""
 
 
@@ -131,10 +139,9 @@ def measure(week: Week) -> list[Row]:
         else:
             label, changed = f"with {name}", pool | lists[name]
         rows.append(Row(label, *costs[name], own_recall(week, lists[name]), *pool_recall(week, changed)))
-    for depths in TOGETHER:
+    for label, depths in TOGETHER.items():
         more = {column: one.top(k) for name, k in depths.items() for column, one in lists[name].items()}
-        label = "with " + ", ".join(f"{name} {k}" for name, k in depths.items())
-        rows.append(Row(label, None, None, None, *pool_recall(week, pool | more)))
+        rows.append(Row(f"with {label}", None, None, None, *pool_recall(week, pool | more)))
     return rows
 
 
@@ -174,6 +181,8 @@ def main(argv: list[str] | None = None) -> int:
         change = [f"{row.at_100 - first.at_100:+.4f}", f"{row.whole - first.whole:+.4f}"]
         lines.append([row.added, *cost, own, *recall, *change])
     print(table(header, lines))
+    for label, depths in TOGETHER.items():
+        print(f"{label}: {', '.join(f'{name} {k}' for name, k in depths.items())}")
     line = {"job": "sources", "events": week.fit.n_events, "sessions": len(week.log), "machine": machine()}
     print(json.dumps(line | {"rows": [asdict(row) for row in measured]}))
     return 0
