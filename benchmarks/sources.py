@@ -55,6 +55,8 @@ TOGETHER: dict[str, dict[str, int]] = {
         "near_buy2buy": 10,
         "popularity": 10,
     },
+    "E": {"item_bm25": 60, "walk_next": 40, "near_carts_orders": 20, "near_buy2buy": 15},
+    "F": {"item_bm25": 60, "walk_next": 40, "near_carts_orders": 20, "near_buy2buy": 15, "popularity": 10},
 }
 """Sources that are added together, or whose depth is changed, with their depth."""
 
