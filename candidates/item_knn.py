@@ -134,7 +134,7 @@ def nearest_items(
         for t in range(found):
             y = touched[t]
             both = scale[x] * scale[y]
-            score = np.float64(sums[y]) * 2.0**-20 * both / (1.0 + shrink * both)
+            score = np.float64(sums[y]) * QUANTUM * both / (1.0 + shrink * both)
             sums[y] = 0
             size = insert_best(best_aids, best_scores, size, k, y, np.float64(np.float32(score)))
         sizes[x] = size
