@@ -4,6 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from events.compiled import inline, kernel
+from events.lists import insert_best
 
 EMPTY = -1
 
@@ -41,6 +42,29 @@ def find(keys: npt.NDArray[np.int32], slots: int, aid: int) -> int:
     while keys[slot] != EMPTY and keys[slot] != aid:
         slot = (slot + 1) & (slots - 1)
     return int(slot) if keys[slot] == aid else -1
+
+
+@kernel
+def take_best(
+    keys: npt.NDArray[np.int32], values: npt.NDArray[np.float64], slots: int,
+    barred: npt.NDArray[np.int32], barred_slots: int,
+    aids: npt.NDArray[np.int32], scores: npt.NDArray[np.float64],
+) -> int:  # fmt: skip
+    """Empty the table into the places of ``aids`` and ``scores``, best first, as far as they go; returns their number.
+
+    Sums are rounded to float32, ties go by ascending item. Items of the second table do not enter (none if it has 0
+    slots).
+    """
+    size, k = 0, aids.size
+    for slot in range(slots):
+        if keys[slot] != EMPTY:
+            score = np.float64(np.float32(values[slot]))
+            if (size < k or score >= scores[size - 1]) and (
+                barred_slots == 0 or find(barred, barred_slots, keys[slot]) < 0
+            ):
+                size = insert_best(aids, scores, size, k, keys[slot], score)
+            keys[slot] = EMPTY
+    return size
 
 
 @kernel

@@ -5,22 +5,28 @@ from dataclasses import dataclass
 
 from candidates.external import External
 from candidates.history import History
+from candidates.item_knn import ItemKnn
 from candidates.neighbours import Neighbours
 from candidates.plugins import load_object
 from candidates.popularity import Popularity
 from candidates.recipes import usable_recipes
 from candidates.rules import Rules
+from candidates.session_knn import SessionKnn
 from candidates.settings import (
     CandidatesSettings,
     CustomSettings,
     ExternalSettings,
     HistorySettings,
+    ItemKnnSettings,
     NeighboursSettings,
     PopularitySettings,
     RulesSettings,
+    SessionKnnSettings,
     SourceSettings,
+    WalksSettings,
 )
 from candidates.source import Source
+from candidates.walks import Walks
 from events.errors import InputError
 from events.index import IdIndex
 from events.lists import Lists
@@ -51,6 +57,12 @@ def build_source(name: str, settings: SourceSettings, shared: Shared) -> Source:
             return Popularity(name, settings)
         case NeighboursSettings():
             return Neighbours(name, settings, shared.matrices[settings.matrix])
+        case ItemKnnSettings():
+            return ItemKnn(name, settings, shared.threads)
+        case SessionKnnSettings():
+            return SessionKnn(name, settings)
+        case WalksSettings():
+            return Walks(name, settings, shared.matrices[settings.matrix])
         case RulesSettings():
             return Rules(name, settings, shared.matrices, shared.threads)
         case ExternalSettings():
@@ -64,7 +76,7 @@ def build_source(name: str, settings: SourceSettings, shared: Shared) -> Source:
 def why_left_out(name: str, settings: CandidatesSettings, has: frozenset[str]) -> str | None:
     """Why a shop with the columns ``has`` cannot serve a source; ``None`` if it can."""
     source = settings.sources[name]
-    if isinstance(source, NeighboursSettings):
+    if isinstance(source, NeighboursSettings | WalksSettings):
         reason = usable_recipes(settings.recipes, has)[1].get(source.matrix)
         return None if reason is None else f"there is no matrix {source.matrix}, because {reason}"
     if isinstance(source, CustomSettings):

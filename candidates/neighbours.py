@@ -6,10 +6,11 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from candidates.accumulator import EMPTY, add, capacity, find, recency_weights
-from candidates.settings import NeighboursSettings
+from candidates.accumulator import EMPTY, add, capacity, take_best
+from candidates.profile import weigh_items
+from candidates.settings import LookupSettings
 from events.compiled import kernel
-from events.lists import Lists, insert_best
+from events.lists import Lists
 from events.log import SessionLog
 
 
@@ -23,7 +24,7 @@ class Neighbours:
     and shared by all sources that look it up, so it is handed in, and not saved again.
     """
 
-    def __init__(self, name: str, settings: NeighboursSettings, matrix: Lists) -> None:
+    def __init__(self, name: str, settings: LookupSettings, matrix: Lists) -> None:
         self.name = name
         self.settings = settings
         self.matrix = matrix
@@ -75,24 +76,20 @@ def sum_neighbours(
     for s in range(offsets.size - 1):
         longest = max(longest, offsets[s + 1] - offsets[s])
     tail = min(tail, longest)
-    own, own_sums = np.full(capacity(longest), EMPTY, np.int32), np.empty(capacity(longest), np.float64)
+    own, places = np.full(capacity(longest), EMPTY, np.int32), np.empty(capacity(longest), np.float64)
     keys, sums = np.full(capacity(tail * widest), EMPTY, np.int32), np.empty(capacity(tail * widest), np.float64)
-    unique, unique_weights = np.empty(tail, np.int32), np.empty(tail, np.float64)
+    unique, weights = np.empty(tail, np.int32), np.empty(tail, np.float64)
     best_aids, best_scores = np.empty(k, np.int32), np.empty(k, np.float64)
     for s in range(offsets.size - 1):
-        last = offsets[s + 1]
-        first = max(offsets[s], last - tail)
-        own_slots = capacity(last - offsets[s])
-        weights = recency_weights(last - first, first_power, last_power)
-        found = 0
-        for i in range(last - 1, first - 1, -1):
-            if add(own, own_sums, own_slots, aids[i], weights[i - first] * type_weights[types[i]]):
-                unique[found] = aids[i]
-                found += 1
+        first, last = offsets[s], offsets[s + 1]
+        own_slots = capacity(last - first)
+        found = weigh_items(
+            aids, types, first, last, tail, type_weights, first_power, last_power,
+            own, places, own_slots, unique, weights,
+        )  # fmt: skip
         entries = 0
         for u in range(found):
             entries += near_offsets[unique[u] + 1] - near_offsets[unique[u]]
-            unique_weights[u] = own_sums[find(own, own_slots, unique[u])]
         slots = capacity(entries)
         for u in range(found):
             start, stop = near_offsets[unique[u]], near_offsets[unique[u] + 1]
@@ -101,19 +98,9 @@ def sum_neighbours(
                     closeness = 1.0 / (1.0 + place - start)
                 else:
                     closeness = np.float64(near_scores[place]) / np.float64(near_scores[start])
-                add(keys, sums, slots, near_aids[place], unique_weights[u] * closeness)
-        if exclude_seen:
-            for i in range(offsets[s], first):
-                add(own, own_sums, own_slots, aids[i], 0.0)
-        size = 0
-        for slot in range(slots):
-            if keys[slot] != EMPTY:
-                if not (exclude_seen and find(own, own_slots, keys[slot]) >= 0):
-                    score = np.float64(np.float32(sums[slot]))
-                    size = insert_best(best_aids, best_scores, size, k, keys[slot], score)
-                keys[slot] = EMPTY
-        for slot in range(own_slots):
-            own[slot] = EMPTY
+                add(keys, sums, slots, near_aids[place], weights[u] * closeness)
+        size = take_best(keys, sums, slots, own, own_slots if exclude_seen else 0, best_aids, best_scores)
+        own[:own_slots] = EMPTY
         start = out_offsets[s]
         for t in range(size):
             out_aids[start + t] = best_aids[t]

@@ -8,11 +8,16 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from candidates.threads import even_bounds, run_ranges
 from events.compiled import kernel
 from events.lists import Lists
 
 ABSENT = -1
 """Rank of an item that a source did not propose."""
+
+RANGES_PER_THREAD = 4
+SESSIONS_PER_THREAD = 1_000
+"""Fewer sessions are not worth a thread of their own."""
 
 MAX_RANK = 32_767
 """Longest list a source may bring: ranks are int16."""
@@ -75,12 +80,13 @@ class Arena:
         return held[:size].reshape(shape)
 
 
-def build_pool(lists: Mapping[str, Lists], arena: Arena) -> Candidates:
+def build_pool(lists: Mapping[str, Lists], arena: Arena, threads: int = 1) -> Candidates:
     """The union of every source's lists for the same S sessions.
 
     lists : column name to the lists of that source, all of S sessions; their order is the order of the columns
 
-    Returns candidates in the arena's buffers. Results do not depend on how sessions are cut into chunks.
+    Returns candidates in the arena's buffers. Results depend neither on the threads nor on how sessions are cut into
+    chunks.
 
     Raises
     ------
@@ -107,11 +113,19 @@ def build_pool(lists: Mapping[str, Lists], arena: Arena) -> Candidates:
     np.sum([column.offsets for column in columns], axis=0, out=starts)
     cursor = arena.take("cursor", (sessions,), np.int64)
     cursor[:] = starts[:-1]
-    for c, column in enumerate(columns):
-        gather_keys(column.offsets, column.aids, c, cursor, keys)
-
     offsets = arena.take("offsets", (sessions + 1,), np.int64)
-    rows = sort_keys(starts, keys, offsets)
+    offsets[0] = 0
+
+    def sort(_: None, first: int, last: int) -> None:
+        for c, column in enumerate(columns):
+            gather_keys(column.offsets, column.aids, c, first, last, cursor, keys)
+        sort_keys(starts, keys, first, last, offsets)
+
+    workers = max(1, min(threads, sessions // SESSIONS_PER_THREAD))
+    bounds = even_bounds(sessions, RANGES_PER_THREAD * workers)
+    run_ranges(sort, bounds, workers, lambda: None)
+    np.cumsum(offsets, out=offsets)
+    rows = int(offsets[-1])
     pool = Candidates(
         offsets=offsets,
         aids=arena.take("aids", (rows,), np.int32),
@@ -119,47 +133,53 @@ def build_pool(lists: Mapping[str, Lists], arena: Arena) -> Candidates:
         ranks=arena.take("ranks", (width, rows), np.int16),
         scores=arena.take("scores", (width, rows), np.float32),
     )
-    write_rows(starts, keys, list_offsets, flat_scores, pool.offsets, pool.aids, pool.ranks, pool.scores)
+
+    def write(_: None, first: int, last: int) -> None:
+        rows_of = pool.offsets, pool.aids, pool.ranks, pool.scores
+        write_rows(starts, keys, list_offsets, flat_scores, first, last, *rows_of)
+
+    run_ranges(write, bounds, workers, lambda: None)
     return pool
 
 
 @kernel
 def gather_keys(
-    offsets: npt.NDArray[np.int64], aids: npt.NDArray[np.int32], column: int,
+    offsets: npt.NDArray[np.int64], aids: npt.NDArray[np.int32], column: int, first: int, last: int,
     cursor: npt.NDArray[np.int64], keys: npt.NDArray[np.int64],
 ) -> None:  # fmt: skip
-    """Append one column's entries to each session's keys: item (31 bits) above column (16) above rank (16)."""
-    for s in range(offsets.size - 1):
+    """Append a column's entries to the keys of sessions ``first:last``: item (31 bits), column (16), rank (16)."""
+    for s in range(first, last):
         for rank in range(offsets[s + 1] - offsets[s]):
             keys[cursor[s]] = (np.int64(aids[offsets[s] + rank]) << 32) | (column << 16) | rank
             cursor[s] += 1
 
 
 @kernel
-def sort_keys(starts: npt.NDArray[np.int64], keys: npt.NDArray[np.int64], offsets: npt.NDArray[np.int64]) -> int:
-    """Sort each session's keys; write the offsets of its rows, one a different item, and return their number."""
-    offsets[0] = 0
-    for s in range(starts.size - 1):
+def sort_keys(
+    starts: npt.NDArray[np.int64], keys: npt.NDArray[np.int64], first: int, last: int, sizes: npt.NDArray[np.int64]
+) -> None:
+    """Sort the keys of sessions ``first:last``; sizes[s+1] = rows of session s, one a different item."""
+    for s in range(first, last):
         mine = keys[starts[s] : starts[s + 1]]
         mine.sort()
         rows = 0
         for i in range(mine.size):
             rows += i == 0 or mine[i] >> 32 != mine[i - 1] >> 32
-        offsets[s + 1] = offsets[s] + rows
-    return int(offsets[starts.size - 1])
+        sizes[s + 1] = rows
 
 
 @kernel
 def write_rows(
     starts: npt.NDArray[np.int64], keys: npt.NDArray[np.int64], list_offsets: npt.NDArray[np.int64],
-    list_scores: npt.NDArray[np.float32], offsets: npt.NDArray[np.int64], aids: npt.NDArray[np.int32],
+    list_scores: npt.NDArray[np.float32], first: int, last: int,
+    offsets: npt.NDArray[np.int64], aids: npt.NDArray[np.int32],
     ranks: npt.NDArray[np.int16], scores: npt.NDArray[np.float32],
 ) -> None:  # fmt: skip
-    """Turn sorted keys into rows: items, and the rank and score in each column that proposed them."""
+    """Turn sorted keys of sessions ``first:last`` into rows: items, rank and score in each column that has them."""
     for c in range(ranks.shape[0]):
-        ranks[c, :] = ABSENT
-        scores[c, :] = np.nan
-    for s in range(starts.size - 1):
+        ranks[c, offsets[first] : offsets[last]] = ABSENT
+        scores[c, offsets[first] : offsets[last]] = np.nan
+    for s in range(first, last):
         row = offsets[s] - 1
         before = np.int64(-1)
         for i in range(starts[s], starts[s + 1]):

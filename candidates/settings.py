@@ -16,6 +16,9 @@ Depth = Annotated[int, Field(ge=1, le=10_000)]
 Name = Annotated[str, Field(pattern=r"^\w+$")]
 """Name of a recipe or a source: letters, digits and underscores, as it names folders and columns."""
 
+IndexItems = Annotated[int, Field(ge=2, le=127)]
+"""Last different items of a fitted session that are kept (candidates.session_index)."""
+
 PER_TARGET = ("popularity", "rules", "external", "custom")
 """Kinds of sources that may have a list, and so a column ``<name>_<target>``, for each target."""
 
@@ -42,23 +45,81 @@ class PopularitySettings(Frozen):
     """Length of the window that ends with the last event; the whole log where the shop has no time."""
 
 
-class NeighboursSettings(Frozen):
-    """Co-visited items of the session's items, summed with recency and type weights."""
+class ProfileSettings(Frozen):
+    """Which items of a session are looked up, and how much each of them counts."""
 
-    kind: Literal["neighbours"] = "neighbours"
-    k: Depth = 40
-    matrix: str
-    """Name of the recipe whose matrix is looked up."""
     tail: Annotated[int, Field(ge=1)] = 30
     """Last events of the session that are looked up."""
     type_weights: TypeWeights = HISTORY_WEIGHTS
     first_power: float = 0.1
     """As in the source ``history``, over the tail."""
     last_power: float = 1.0
-    neighbour_weight: Literal["share", "rank"] = "share"
-    """``share`` a neighbour's score divided by that of the item's first neighbour; ``rank`` 1 / (1 + its place)."""
     exclude_seen: bool = False
     """Whether items of the session itself are left out."""
+
+
+class LookupSettings(ProfileSettings):
+    """How neighbours of the session's items are summed."""
+
+    neighbour_weight: Literal["share", "rank"] = "share"
+    """``share`` a neighbour's score divided by that of the item's first neighbour; ``rank`` 1 / (1 + its place)."""
+
+
+class NeighboursSettings(LookupSettings):
+    """Co-visited items of the session's items, summed with recency and type weights."""
+
+    kind: Literal["neighbours"] = "neighbours"
+    k: Depth = 40
+    matrix: str
+    """Name of the recipe whose matrix is looked up."""
+
+
+class ItemKnnSettings(LookupSettings):
+    """Nearest neighbours of the session's items, by the sessions that have both."""
+
+    kind: Literal["item_knn"] = "item_knn"
+    k: Depth = 60
+    tail: Annotated[int, Field(ge=1)] = 5
+    type_weights: TypeWeights = TypeWeights()
+    weighting: Literal["cosine", "bm25"] = "bm25"
+    """How an item's sessions are weighed; see ``candidates.item_knn``."""
+    session_items: IndexItems = 20
+    top_k: Annotated[int, Field(ge=1, le=1000)] = 40
+    """Neighbours kept for each item."""
+    shrink: Annotated[float, Field(ge=0)] = 10
+    """For ``cosine``: added below the line, so that a few common sessions of rare items count for less."""
+    k1: Annotated[float, Field(ge=0)] = 0.2
+    b: Annotated[float, Field(ge=0, le=1)] = 0.75
+    """For ``bm25``: how much an item's number of sessions weighs down, and how far by its ratio to the mean."""
+
+
+class SessionKnnSettings(ProfileSettings):
+    """Items of the most similar recent sessions."""
+
+    kind: Literal["session_knn"] = "session_knn"
+    k: Depth = 40
+    tail: Annotated[int, Field(ge=1)] = 5
+    session_items: IndexItems = 10
+    recent: Annotated[int, Field(ge=1, le=100_000)] = 200
+    """Latest sessions with an item that are looked at."""
+    neighbours: Annotated[int, Field(ge=1, le=10_000)] = 200
+    decay_days: Annotated[float, Field(gt=0)] = 30
+    """Days after which a neighbour counts 1/e."""
+    decay_items: Annotated[float, Field(gt=0)] = 10
+    """Places from the shared item after which a neighbour's item counts 1/e."""
+
+
+class WalksSettings(ProfileSettings):
+    """Neighbours of the neighbours: two steps on the item graph of a matrix."""
+
+    kind: Literal["walks"] = "walks"
+    k: Depth = 40
+    matrix: str
+    """Name of the recipe whose matrix is the graph."""
+    tail: Annotated[int, Field(ge=1)] = 4
+    type_weights: TypeWeights = TypeWeights()
+    frontier: Annotated[int, Field(ge=1, le=1000)] = 30
+    """Items that the second step starts from, the likeliest after the first."""
 
 
 class RulesSettings(Frozen):
@@ -97,7 +158,15 @@ class CustomSettings(Frozen):
 
 
 SourceSettings = Annotated[
-    HistorySettings | PopularitySettings | NeighboursSettings | RulesSettings | ExternalSettings | CustomSettings,
+    HistorySettings
+    | PopularitySettings
+    | NeighboursSettings
+    | ItemKnnSettings
+    | SessionKnnSettings
+    | WalksSettings
+    | RulesSettings
+    | ExternalSettings
+    | CustomSettings,
     Field(discriminator="kind"),
 ]
 
@@ -148,7 +217,7 @@ class CandidatesSettings(Frozen):
             other, _, target = name.rpartition("_")
             if target in TARGETS and getattr(self.sources.get(other), "kind", None) in PER_TARGET:
                 raise ValueError(f"source {name!r} has the name of a column of source {other!r}")
-            if isinstance(source, NeighboursSettings) and source.matrix not in self.recipes:
+            if isinstance(source, NeighboursSettings | WalksSettings) and source.matrix not in self.recipes:
                 raise ValueError(f"source {name!r} looks up the matrix {source.matrix!r}, which no recipe makes")
         return self
 

@@ -109,7 +109,7 @@ class SourceSet:
 
     def pool(self, log: SessionLog, arena: Arena) -> Candidates:
         """The union of all proposals, in the arena's buffers."""
-        return build_pool(self.lists(log), arena)
+        return build_pool(self.lists(log), arena, self.threads)
 
     def _recommend(self, log: SessionLog, name: str, target: str | None) -> Lists:
         source, k = self.sources[name], self.settings.sources[name].k

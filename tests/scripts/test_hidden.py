@@ -11,6 +11,13 @@ from events.shop.generate import generate
 from events.shop.settings import ShopSettings
 from scripts import candidates, covisit, features, prepare
 
+SOURCES = """[candidates.sources]
+items = {kind = "item_knn"}
+sessions = {kind = "session_knn"}
+far = {kind = "walks", matrix = "next"}
+"""
+"""Beside the default ones."""
+
 CUT_MS = (1_659_304_800 + 21 * 86_400) * 1000
 
 
@@ -56,7 +63,7 @@ def passes(tmp_path_factory) -> dict[str, Path]:
         config = folder / f"{name}.toml"
         config.write_text(
             f'threads = 2\nruns = "{folder}/runs"\n[data]\nkind = "otto"\nroot = "{folder}"\ntrain = "{name}.jsonl"\n'
-            f'[split]\ntransductive = true\ncut_ms = {CUT_MS}\ncuts = "{folder}/cuts.parquet"\n'
+            f'[split]\ntransductive = true\ncut_ms = {CUT_MS}\ncuts = "{folder}/cuts.parquet"\n{SOURCES}'
         )
         for stage in (prepare, covisit, candidates, features):
             assert stage.main(["--config", str(config)]) == 0
@@ -83,6 +90,7 @@ def positives(run: Path) -> int:
 def test_candidates_and_features_do_not_change_with_the_hidden(passes, version):
     whole, other = matrix(passes["whole"]), matrix(passes[version])
     assert whole.height > 10_000
+    assert {"rank_items", "rank_sessions", "rank_far"} <= set(whole.columns)
     assert whole.select("session", "aid").equals(other.select("session", "aid"))
     for name in whole.columns:
         left, right = whole[name].to_numpy(), other[name].to_numpy()
