@@ -1,6 +1,8 @@
 """Co-visitation: for each item, the items that sessions visit together with it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil, log2
 
 import numpy as np
 import numpy.typing as npt
@@ -8,13 +10,16 @@ import numpy.typing as npt
 from candidates.covisitation_kernels import (
     EVENT_BITS,
     ITEM_BITS,
-    QUANTUM,
     TIME_BITS,
+    Groups,
+    Weights,
     close_up,
+    count_items,
     count_postings,
     fill_postings,
     pack_tails,
     rank_neighbours,
+    reorder,
     tail_lengths,
 )
 from candidates.recipes import Recipe, usable_recipes
@@ -24,23 +29,36 @@ from events.log import SessionLog
 
 __all__ = ["Recipe", "fit_covisitation", "usable_recipes"]
 
-RANGES_PER_THREAD = 64
+RANGES_PER_THREAD = 128
 """Ranges of items a thread, so that no thread waits long for the last one."""
+ITEM_COST = 8
+"""An item costs as much as this many events, whatever its own: ranges of rare items do not grow without end."""
 NO_WINDOW = 1 << 62
+QUANTUM_BITS = 20
+"""Weights are counted in integers of 2^-20, so that sums depend neither on order nor on threads."""
+SUM_BITS = 62
 
 
 @dataclass(frozen=True, slots=True)
 class Tails:
-    """The last events of each session, packed.
+    """The last events of each session, packed; items are numbered by their count, so that the frequent lie together.
 
     offsets : int64[S+1]; words : int64[M+1], see ``covisitation_kernels``
+    ids     : int32[n_items] the log's ids of the items
+    place   : int32[n_items] the number of each item of the log
     span    : seconds between the first and the last event of the whole log; 0 without time
     """
 
     offsets: npt.NDArray[np.int64]
     words: npt.NDArray[np.int64]
+    ids: npt.NDArray[np.int32]
+    place: npt.NDArray[np.int32]
     span: int
-    n_items: int
+
+    @property
+    def longest(self) -> int:
+        """Most events of a session."""
+        return int(np.diff(self.offsets).max(initial=0))
 
 
 def fit_covisitation(
@@ -49,30 +67,26 @@ def fit_covisitation(
     """One matrix a recipe: for each of ``log.n_items`` items its best neighbours.
 
     Recipes that the log cannot serve are left out; :func:`usable_recipes` says which and why. Scores are the sums of
-    weights, exact to 2^-20 a pair, as float32; ties of these go by ascending item. The result is the same for any
-    number of threads and any order of the sessions. Recipes that count the same pairs share one pass, recipes that
-    keep the same events one packed copy of the log (16 bytes an event).
+    weights, each rounded to 2^-20 (coarser where a sum could leave 64 bits otherwise), as float32; ties of these go by
+    ascending item. The result is the same for any number of threads and any order of the sessions. Recipes that keep
+    the same events of a session share one packed copy of the log (16 bytes an event) and one pass over it.
 
     Raises
     ------
     ValueError
-        If the log spans 2^31 seconds or more, has over 2^30 items or 2^32 events, or its sums could exceed 64 bits.
+        If the log spans 2^31 seconds or more, or has over 2^30 items or 2^32 events.
     """
     usable, _ = usable_recipes(recipes, log.has)
     t_first, span = _span(log)
-    passes: dict[tuple[int, int], dict[tuple[object, ...], list[str]]] = {}
+    passes: dict[tuple[int, int], list[str]] = {}
     for name, recipe in usable.items():
-        tail, _, x_mask, y_mask, _, _ = recipe.pairs
-        same_tails = passes.setdefault((tail, x_mask | y_mask), {})
-        same_tails.setdefault(recipe.pairs, []).append(name)
-
+        passes.setdefault(recipe.tails, []).append(name)
     matrices: dict[str, Lists] = {}
-    for (tail, kept), groups in passes.items():
+    for (tail, kept), members in passes.items():
+        names = sorted(members, key=lambda name: str(usable[name].pairs))  # those that count the same pairs are a group
+        label = f"co-visitation {', '.join(members)}" if progress else None
         tails = _pack(log, tail, kept, t_first, span)
-        for names in groups.values():
-            label = f"co-visitation {', '.join(names)}" if progress else None
-            group = [usable[name] for name in names]
-            matrices.update(zip(names, _count(tails, group, log, threads, label), strict=True))
+        matrices.update(zip(names, _count(tails, [usable[name] for name in names], log, threads, label), strict=True))
     return {name: matrices[name] for name in usable}
 
 
@@ -92,17 +106,22 @@ def _pack(log: SessionLog, tail: int, kept: int, t_first: int, span: int) -> Tai
         raise ValueError(f"co-visitation packs up to 2^{ITEM_BITS} items and less than 2^{EVENT_BITS} events")
     ts = np.empty(0, np.int32) if log.ts is None else log.ts
     types = np.empty(0, np.int8) if log.types is None else log.types
+    counts = np.zeros(log.n_items, np.int64)
+    count_items(log.offsets, log.aids, types, kept, counts)
+    ids = np.argsort(-counts, kind="stable").astype(np.int32)
+    place = np.empty_like(ids)
+    place[ids] = np.arange(ids.size, dtype=np.int32)
     offsets = np.zeros(len(log) + 1, np.int64)
     tail_lengths(log.offsets, types, kept, tail, offsets)
     np.cumsum(offsets, out=offsets)
     words = np.empty(offsets[-1] + 1, np.int64)
-    pack_tails(log.offsets, log.aids, ts, types, t_first, kept, offsets, words)
-    return Tails(offsets, words, span, log.n_items)
+    pack_tails(log.offsets, log.aids, ts, types, place, t_first, kept, offsets, words)
+    return Tails(offsets, words, ids, place, span)
 
 
 def _postings(tails: Tails, x_mask: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """For each item its events with a type in the mask: offsets int64[n_items+1], and int64 postings."""
-    starts = np.zeros(tails.n_items + 1, np.int64)
+    starts = np.zeros(tails.ids.size + 1, np.int64)
     count_postings(tails.words, x_mask, starts)
     np.cumsum(starts, out=starts)
     postings = np.empty(starts[-1], np.int64)
@@ -110,53 +129,91 @@ def _postings(tails: Tails, x_mask: int) -> tuple[npt.NDArray[np.int64], npt.NDA
     return starts, postings
 
 
-def _count(
-    tails: Tails, recipes: list[Recipe], log: SessionLog, threads: int, label: str | None
-) -> list[Lists]:  # fmt: skip
-    """The matrices of recipes that count the same pairs."""
-    _, window, x_mask, y_mask, forward, dedup = recipes[0].pairs
-    base = np.array([recipe.time_base if log.has_time else 1.0 for recipe in recipes])
-    slope = np.array([recipe.time_slope if log.has_time else 0.0 for recipe in recipes])
-    type_weights = np.array([recipe.type_weights.of(log.has_types) for recipe in recipes])
-    top_k = np.array([recipe.top_k for recipe in recipes], np.int64)
-    starts, postings = _postings(tails, x_mask)
-    _check_sums(tails, recipes, starts)
-
-    shape = (len(recipes), tails.n_items, int(top_k.max()))
-    sizes = np.zeros(shape[:2], np.int32)
-    aids, scores = np.empty(shape, np.int32), np.empty(shape, np.float32)
-
-    def scratch() -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
-        return np.zeros((tails.n_items, len(recipes) + 1), np.int64), np.empty(tails.n_items, np.int32)
-
-    def work(held: tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]], first: int, last: int) -> None:
-        rank_neighbours(
-            first, last, starts, postings, tails.words,
-            y_mask, NO_WINDOW if window is None else window, forward, dedup,
-            tails.span, base, slope, type_weights, top_k, *held, sizes, aids, scores,
-        )  # fmt: skip
-
-    run_ranges(work, costly_bounds(starts, RANGES_PER_THREAD * threads), threads, scratch, label)
-    return [_close_up(sizes[r], aids[r], scores[r]) for r in range(len(recipes))]
+def _groups(recipes: Sequence[Recipe]) -> Groups:
+    """The groups of recipes that stand in their order already."""
+    heads = [r for r, recipe in enumerate(recipes) if r == 0 or recipe.pairs != recipes[r - 1].pairs]
+    pairs = [recipes[r].pairs for r in heads]
+    windows = [NO_WINDOW if window is None else window for window, *_ in pairs]
+    x_mask, y_mask, forward, dedup = np.array([rest for _, *rest in pairs], np.int64).T.copy()
+    first = np.array([*heads, len(recipes)], np.int64)
+    return Groups(np.array(windows, np.int64), x_mask, y_mask, forward, dedup, first)
 
 
-def _check_sums(tails: Tails, recipes: list[Recipe], starts: npt.NDArray[np.int64]) -> None:
-    """Refuse weights with which the sum of one pair of items could leave 64 bits."""
+def _weights(recipes: Sequence[Recipe], log: SessionLog, tails: Tails, quanta: npt.NDArray[np.float64]) -> Weights:
+    """The weights in quanta."""
+    per_type = np.zeros((len(recipes), 4))
+    per_type[:, :3] = [recipe.type_weights.of(log.has_types) for recipe in recipes]
+    steps = np.arange(tails.longest + 1, dtype=np.float64)
+    steps[0] = 1.0  # no pair lies there
+    decays = np.array([recipe.step_decay for recipe in recipes])
+    gap = np.array([np.inf if recipe.gap_seconds is None else recipe.gap_seconds for recipe in recipes])
+    return Weights(
+        per_type=per_type / quanta[:, None],
+        base=np.array([recipe.time_base if log.has_time else 1.0 for recipe in recipes]),
+        slope=np.array([recipe.time_slope if log.has_time else 0.0 for recipe in recipes]),
+        span=np.array([tails.span]),
+        steps=steps ** -decays[:, None],
+        gap=gap,
+        shaped=(decays > 0) | np.isfinite(gap),
+    )
+
+
+def _quanta(tails: Tails, recipes: Sequence[Recipe], starts: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """float64[R] size of a quantum: 2^-20, or so much more that no sum of one pair of items can leave 64 bits."""
     events = int(np.diff(starts).max(initial=0))
-    longest = int(np.diff(tails.offsets).max(initial=0))
+    bits = []
     for recipe in recipes:
-        largest = max(recipe.type_weights.of(True)) * (recipe.time_base + recipe.time_slope) / QUANTUM
-        pairs = events if recipe.dedup == "pair" else events * longest
-        if max(largest, 1 / QUANTUM) * pairs >= 2.0**62:
-            raise ValueError("weights are too large for exact sums: divide all of them by the same number")
+        largest = max(*recipe.type_weights.of(True), 1.0) * max(recipe.time_base + recipe.time_slope, 1.0)
+        pairs = max(events if recipe.dedup == "pair" else events * tails.longest, 1)
+        bits.append(min(QUANTUM_BITS, SUM_BITS - ceil(log2(largest * pairs))))
+    return np.asarray(2.0 ** -np.array(bits, np.float64))
 
 
-def _close_up(
-    sizes: npt.NDArray[np.int32], aids: npt.NDArray[np.int32], scores: npt.NDArray[np.float32]
-) -> Lists:  # fmt: skip
-    """Lists of fixed width as one run of items."""
+def _count(tails: Tails, recipes: Sequence[Recipe], log: SessionLog, threads: int, label: str | None) -> list[Lists]:
+    """The matrices of recipes that keep the same events."""
+    groups = _groups(recipes)
+    starts, postings = _postings(tails, int(np.bitwise_or.reduce(groups.x_mask)))
+    quanta = _quanta(tails, recipes, starts)
+    weights = _weights(recipes, log, tails, quanta)
+    top_k = np.array([recipe.top_k for recipe in recipes], np.int64)
+    n_items, width = tails.ids.size, len(recipes) + groups.window.size
+    bounds = costly_bounds(starts + ITEM_COST * np.arange(n_items + 1), RANGES_PER_THREAD * threads)
+    shape = (len(recipes), int(np.diff(bounds).max()))
+    parts: dict[int, list[Part]] = {}
+
+    def scratch() -> Scratch:
+        best = np.empty((*shape, int(top_k.max())), np.int32), np.empty((*shape, int(top_k.max())), np.float32)
+        return np.zeros((n_items, width), np.int64), np.empty(n_items, np.int32), np.empty(shape, np.int32), *best
+
+    def work(held: Scratch, first: int, last: int) -> None:
+        rank_neighbours(first, last, starts, postings, tails.words, tails.ids, groups, weights, quanta, top_k, *held)
+        sizes, aids, scores = held[2:]
+        parts[first] = [_part(sizes[r, : last - first], aids[r], scores[r]) for r in range(len(recipes))]
+
+    run_ranges(work, bounds, threads, scratch, label)
+    return [_gather(tails, [parts[first][r] for first in sorted(parts)]) for r in range(len(recipes))]
+
+
+Part = tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.float32]]
+"""Sizes of lists, and the lists one behind the other."""
+Scratch = tuple[
+    npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.float32]
+]
+
+
+def _part(sizes: npt.NDArray[np.int32], aids: npt.NDArray[np.int32], scores: npt.NDArray[np.float32]) -> Part:
+    total = int(sizes.sum())
+    part = sizes.copy(), np.empty(total, np.int32), np.empty(total, np.float32)
+    close_up(sizes, aids, scores, part[1], part[2])
+    return part
+
+
+def _gather(tails: Tails, parts: Sequence[Part]) -> Lists:
+    """The lists of the items as the log numbers them."""
+    sizes, aids, scores = (np.concatenate([part[i] for part in parts]) for i in range(3))
+    starts = np.cumsum(sizes, dtype=np.int64) - sizes
     offsets = np.zeros(sizes.size + 1, np.int64)
-    np.cumsum(sizes, out=offsets[1:])
-    lists = Lists(offsets, np.empty(offsets[-1], np.int32), np.empty(offsets[-1], np.float32))
-    close_up(sizes, aids, scores, offsets, lists.aids, lists.scores)
+    np.cumsum(sizes[tails.place], out=offsets[1:])
+    lists = Lists(offsets, np.empty(aids.size, np.int32), np.empty(aids.size, np.float32))
+    reorder(tails.place, starts, aids, scores, offsets, lists.aids, lists.scores)
     return lists

@@ -25,6 +25,8 @@ recipes = st.builds(
     ),
     time_base=st.sampled_from([1, 0.1]),
     time_slope=st.sampled_from([0, 3, 0.7]),
+    step_decay=st.sampled_from([0, 0, 1.0, 0.5]),
+    gap_seconds=st.sampled_from([None, None, 3.0, 50.0]),
     direction=st.sampled_from(["both", "forward"]),
     dedup=st.sampled_from(["pair", "none"]),
     top_k=st.integers(1, 6),
@@ -88,13 +90,14 @@ def test_what_a_shop_lacks_is_left_out_and_said() -> None:
     assert left_out == {"buy2buy": "the shop has no types"}
 
 
-def test_sums_that_could_leave_64_bits_are_refused() -> None:
-    log = SessionLog.of([[0, 1]] * 9_000, n_items=2)
-    huge = Recipe(tail=10_000, window_seconds=None, dedup="none", time_base=1000, time_slope=1000)
-    assert fit_covisitation(log, {"m": huge})["m"].aids.size == 2
-    long = SessionLog.of([[0, 1] * 5_000] * 100, n_items=2)
-    with pytest.raises(ValueError, match="too large"):
-        fit_covisitation(long, {"m": huge.model_copy(update={"type_weights": TypeWeights(carts=1000)})})
+def test_sums_that_would_leave_64_bits_are_counted_in_coarser_quanta() -> None:
+    heavy = Recipe(tail=10_000, dedup="none", type_weights=TypeWeights(clicks=1000), time_base=1000)
+    sessions, n = 20, 5_000
+    log = SessionLog.of([[0, 1] * n] * sessions, [[0] * 2 * n] * sessions, [[0] * 2 * n] * sessions, n_items=2)
+    total = 1e6 * sessions * n * n
+    assert total * 2**20 > 2**63
+    for recipe in (heavy, heavy.model_copy(update={"step_decay": 1e-12})):
+        assert fit_covisitation(log, {"m": recipe})["m"].scores.tolist() == [np.float32(total)] * 2
 
 
 def test_times_too_far_apart_are_refused() -> None:
