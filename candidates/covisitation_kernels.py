@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from events.compiled import inline, kernel
-from events.lists import insert_best
 
 ITEM_BITS, TIME_BITS, EVENT_BITS = 30, 31, 32
 AHEAD = 12
@@ -147,17 +146,52 @@ class Weights(NamedTuple):
 
 
 @inline
-def weigh_event(weights: Weights, time: int, only_sloped: bool, out: Floats) -> None:
-    """out[r, type of y] = weight of a pair by its types and the time of x, whole numbers unless shaped further."""
+def key_of(score: float, item: int) -> int:
+    """One number that is greater for a greater score (at least 0, as float32) and, among equals, for a lesser item."""
+    return (np.int64(np.float32(score).view(np.int32)) << 32) | (0x7FFFFFFF - np.int64(item))
+
+
+@inline
+def score_of(key: int) -> np.float32:
+    """The score of a key."""
+    return np.int32(key >> 32).view(np.float32)
+
+
+@inline
+def id_of(key: int) -> int:
+    """The item of a key."""
+    return 0x7FFFFFFF - (key & 0x7FFFFFFF)
+
+
+@inline
+def insert_key(keys: Ints, size: int, k: int, key: int) -> int:
+    """Insert into the first ``size`` keys, greatest first, of which ``k`` are kept; return the new size."""
+    if size == k:
+        if key <= keys[size - 1]:
+            return size
+        place = size - 1
+    else:
+        place = size
+        size += 1
+    while place > 0 and keys[place - 1] < key:
+        keys[place] = keys[place - 1]
+        place -= 1
+    keys[place] = key
+    return size
+
+
+@inline
+def weigh_event(weights: Weights, time: int, only_sloped: bool, plain: Ints, shaped: Floats) -> None:
+    """Weight of a pair by its types and the time of x: out[r, type of y], rounded in ``plain``, as it is in ``shaped``."""
     span = weights.span[0]
     age = np.float64(time) / np.float64(span) if span > 0 else 0.0
     for r in range(weights.base.size):
         if only_sloped and weights.slope[r] == 0.0:
             continue
         factor = weights.base[r] + weights.slope[r] * age
-        for code in range(4):
-            weight = weights.per_type[r, code] * factor
-            out[r, code] = weight if weights.shaped[r] else np.rint(weight)
+        for code in range(3):
+            shaped[r, code] = weights.per_type[r, code] * factor
+            plain[r, code] = np.int64(np.rint(shaped[r, code]))
 
 
 @kernel
@@ -182,85 +216,78 @@ def rank_neighbours(
     """
     warm = np.int64(0)
     recipes, n_groups = quanta.size, groups.window.size
-    weight = np.empty((recipes, 4), np.float64)
-    weigh_event(weights, 0, False, weight)
+    plain, shaped = np.empty((recipes, 4), np.int64), np.empty((recipes, 4), np.float64)
+    weigh_event(weights, 0, False, plain, shaped)
     sloped = bool((weights.slope != 0.0).any())
-    active = np.empty(n_groups, np.int64)
-    best_aids = np.empty(out_aids.shape[2], np.int32)
-    best_scores = np.empty(out_aids.shape[2], np.float64)
+    best, size, enough = np.empty((recipes, out_aids.shape[2]), np.int64), np.empty_like(top_k), np.empty_like(top_k)
     for x in range(first, last):
         n_touched = 0
         for p in range(starts[x], starts[x + 1]):
             if p + AHEAD < postings.size:
                 warm ^= words[(postings[p + AHEAD] >> 31) & 0xFFFFFFFF]
-            s = postings[p] & 0x7FFFFFFF
+            mark = (postings[p] & 0x7FFFFFFF) + 1
             i = (postings[p] >> 31) & 0xFFFFFFFF
-            time, code = time_of(words[i]), type_of(words[i])
+            time, x_code = time_of(words[i]), type_of(words[i])
             if sloped:
-                weigh_event(weights, time, True, weight)
-            n_active, widest, backward = 0, np.int64(0), False
+                weigh_event(weights, time, True, plain, shaped)
             for g in range(n_groups):
-                if (groups.x_mask[g] >> code) & 1:
-                    active[n_active] = g
-                    n_active += 1
-                    widest = max(widest, groups.window[g])
-                    backward = backward or groups.forward[g] == 0
-            j = i  # becomes the latest event in the widest window: times ascend in a session
-            while not begins(words[j + 1]) and time_of(words[j + 1]) - time < widest:
-                j += 1
-            reached = n_active == 0
-            while not reached and (backward or j > i):
-                place = j
-                other = words[place]
-                j -= 1
-                gap = abs(time_of(other) - time)
-                if place < i and gap >= widest:
-                    break
-                reached = begins(other)
-                y, code = item_of(other), type_of(other)
-                if y == x:
+                if not (groups.x_mask[g] >> x_code) & 1:
                     continue
-                for a in range(n_active):
-                    g = active[a]
-                    mark = cells[y, recipes + g]
-                    if (
-                        gap >= groups.window[g]
-                        or not (groups.y_mask[g] >> code) & 1
-                        or (groups.forward[g] == 1 and place < i)
-                        or (groups.dedup[g] == 1 and mark == s + 1)
-                    ):
+                window, y_mask = groups.window[g], groups.y_mask[g]
+                forward, dedup = groups.forward[g] == 1, groups.dedup[g] == 1
+                first_recipe, last_recipe = groups.first[g], groups.first[g + 1]
+                j = i  # becomes the latest event in the window: times ascend in a session
+                while not begins(words[j + 1]) and time_of(words[j + 1]) - time < window:
+                    j += 1
+                reached = False
+                while not reached and not (forward and j == i):
+                    other = words[j]
+                    j -= 1
+                    if time - time_of(other) >= window:
+                        break
+                    reached = begins(other)
+                    y, code = item_of(other), type_of(other)
+                    if y == x or not (y_mask >> code) & 1:
                         continue
-                    if mark == 0:
+                    seen = cells[y, recipes + g]
+                    if dedup and seen == mark:
+                        continue
+                    if seen == 0:
                         new = True
                         for h in range(n_groups):
                             new = new and cells[y, recipes + h] == 0
                         if new:
                             touched[n_touched] = y
                             n_touched += 1
-                    cells[y, recipes + g] = s + 1
-                    for r in range(groups.first[g], groups.first[g + 1]):
-                        value = weight[r, code]
+                    cells[y, recipes + g] = mark
+                    for r in range(first_recipe, last_recipe):
                         if weights.shaped[r]:
-                            shape = weights.steps[r, abs(place - i)] / (1.0 + np.float64(gap) / weights.gap[r])
-                            value = np.rint(value * shape)
-                        cells[y, r] += np.int64(value)
-        for r in range(recipes):
-            size, enough = 0, np.int64(1)
-            for t in range(n_touched):
-                y = touched[t]
-                if cells[y, r] >= enough:
-                    # Rounded to what a list can hold first: equal scores in the list are ties, and go by item.
-                    score = np.float64(np.float32(np.float64(cells[y, r]) * quanta[r]))
-                    size = insert_best(best_aids, best_scores, size, top_k[r], ids[y], score)
-                    if size == top_k[r]:
-                        # What rounds down to less than the last of the list need not be tried: float32 keeps 24 bits.
-                        enough = max(np.int64(1), np.int64(best_scores[size - 1] / quanta[r] * (1.0 - 2.0**-23)))
-            out_sizes[r, x - first] = size
-            for t in range(size):
-                out_aids[r, x - first, t] = best_aids[t]
-                out_scores[r, x - first, t] = best_scores[t]
+                            gap = np.float64(abs(time_of(other) - time)) / weights.gap[r]
+                            cells[y, r] += np.int64(
+                                np.rint(shaped[r, code] * weights.steps[r, abs(j + 1 - i)] / (1.0 + gap))
+                            )
+                        else:
+                            cells[y, r] += plain[r, code]
+        size[:], enough[:] = 0, 1
         for t in range(n_touched):
-            cells[touched[t], :] = 0
+            y = touched[t]
+            for r in range(recipes):
+                total = cells[y, r]
+                cells[y, r] = 0
+                if total >= enough[r]:
+                    key = key_of(np.float64(total) * quanta[r], ids[y])
+                    size[r] = insert_key(best[r], size[r], top_k[r], key)
+                    if size[r] == top_k[r]:
+                        # What rounds down to less than the last of the list need not be tried: float32 keeps 24 bits.
+                        least = np.float64(score_of(best[r, top_k[r] - 1])) / quanta[r]
+                        enough[r] = max(np.int64(1), np.int64(least * (1.0 - 2.0**-23)))
+            for g in range(n_groups):
+                cells[y, recipes + g] = 0
+        for r in range(recipes):
+            out_sizes[r, x - first] = size[r]
+            for t in range(size[r]):
+                out_aids[r, x - first, t] = id_of(best[r, t])
+                out_scores[r, x - first, t] = score_of(best[r, t])
     return warm
 
 
