@@ -148,7 +148,7 @@ class Weights(NamedTuple):
 @inline
 def key_of(score: float, item: int) -> int:
     """One number that is greater for a greater score (at least 0, as float32) and, among equals, for a lesser item."""
-    return (np.int64(np.float32(score).view(np.int32)) << 32) | (0x7FFFFFFF - np.int64(item))
+    return int((np.int64(np.float32(score).view(np.int32)) << 32) | (0x7FFFFFFF - np.int64(item)))
 
 
 @inline
@@ -160,7 +160,7 @@ def score_of(key: int) -> np.float32:
 @inline
 def id_of(key: int) -> int:
     """The item of a key."""
-    return 0x7FFFFFFF - (key & 0x7FFFFFFF)
+    return int(0x7FFFFFFF - (key & 0x7FFFFFFF))
 
 
 @inline
@@ -182,7 +182,7 @@ def insert_key(keys: Ints, size: int, k: int, key: int) -> int:
 
 @inline
 def weigh_event(weights: Weights, time: int, only_sloped: bool, plain: Ints, shaped: Floats) -> None:
-    """Weight of a pair by its types and the time of x: out[r, type of y], rounded in ``plain``, as it is in ``shaped``."""
+    """Weight of a pair by the type of y and the time of x, [r, type]: rounded in ``plain``, as it is in ``shaped``."""
     span = weights.span[0]
     age = np.float64(time) / np.float64(span) if span > 0 else 0.0
     for r in range(weights.base.size):

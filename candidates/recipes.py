@@ -27,8 +27,8 @@ class TypeWeights(Frozen):
 class Recipe(Frozen):
     """How one co-visitation matrix is counted.
 
-    Of each session the events of the wanted types are kept, then the last ``tail`` of them. Every ordered pair of
-    these events (x, y) with different items and less than ``window_seconds`` between them weighs
+    Of each session the events of the wanted types (or all) are kept, then the last ``tail`` of them. Every ordered
+    pair of these events (x, y) with different items and less than ``window_seconds`` between them weighs
 
         type weight of y  *  (time_base + time_slope * (ts_x - t_first) / (t_last - t_first))
             *  |place_y - place_x| ^ -step_decay  /  (1 + |ts_y - ts_x| / gap_seconds)
@@ -55,6 +55,8 @@ class Recipe(Frozen):
     """Power by which the places between the two events weaken a pair; 0 for not at all."""
     gap_seconds: Annotated[float, Field(gt=0)] | None = None
     """Seconds between the two events at which a pair weighs half; left out, the gap does not matter."""
+    kept: Literal["wanted", "all"] = "wanted"
+    """Events that are kept for pairs of wanted types: only these, or all, so that the tail is the session's own."""
     direction: Literal["both", "forward"] = "both"
     """``both`` every ordered pair; ``forward`` only y after x (by place in the session)."""
     dedup: Literal["pair", "none"] = "pair"
@@ -86,7 +88,8 @@ class Recipe(Frozen):
     @property
     def tails(self) -> tuple[int, int]:
         """What decides which events are kept: how many of a session, and of which types (a mask)."""
-        return self.tail, type_mask(self.types_x) | type_mask(self.types_y)
+        wanted = type_mask(self.types_x) | type_mask(self.types_y)
+        return self.tail, type_mask(ALL_TYPES) if self.kept == "all" else wanted
 
     @property
     def pairs(self) -> tuple[int | None, int, int, bool, bool]:

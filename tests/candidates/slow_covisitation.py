@@ -20,7 +20,8 @@ def slow_matrix(log: SessionLog, recipe: Recipe) -> Neighbours:
     frame["ts"] = 0 if log.ts is None else log.ts
     x_types = [TARGETS.index(name) for name in recipe.types_x]
     y_types = [TARGETS.index(name) for name in recipe.types_y]
-    frame = frame[frame["type"].isin(x_types + y_types)]
+    if recipe.kept == "wanted":
+        frame = frame[frame["type"].isin(x_types + y_types)]
     frame = frame.sort_values(["session", "event"], ascending=[True, False])
     frame["place"] = -frame.groupby("session").cumcount()
     frame = frame[frame["place"] > -recipe.tail]

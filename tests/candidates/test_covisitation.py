@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from candidates.covisitation import fit_covisitation, usable_recipes
+from candidates.recipe_sets import TWENTY
 from candidates.recipes import Recipe, TypeWeights
 from candidates.settings import DEFAULT_RECIPES
 from events.lists import Lists
@@ -27,6 +28,7 @@ recipes = st.builds(
     time_slope=st.sampled_from([0, 3, 0.7]),
     step_decay=st.sampled_from([0, 0, 1.0, 0.5]),
     gap_seconds=st.sampled_from([None, None, 3.0, 50.0]),
+    kept=st.sampled_from(["wanted", "all"]),
     direction=st.sampled_from(["both", "forward"]),
     dedup=st.sampled_from(["pair", "none"]),
     top_k=st.integers(1, 6),
@@ -56,12 +58,14 @@ def test_recipes_fitted_together_equal_those_fitted_alone(log: SessionLog, sever
         assert rows(together[str(i)]) == slow_matrix(log, recipe)
 
 
-@pytest.mark.parametrize("name", list(DEFAULT_RECIPES))
-def test_the_default_recipes_on_a_larger_log(big_log: SessionLog, name: str) -> None:
+def test_twenty_recipes_on_a_larger_log(big_log: SessionLog) -> None:
     log = big_log.slice(0, 400)
-    matrix = fit_covisitation(log, DEFAULT_RECIPES, threads=2)[name]
-    assert rows(matrix) == slow_matrix(log, DEFAULT_RECIPES[name])
-    assert matrix.lengths.max() == DEFAULT_RECIPES[name].top_k  # so that the selection is at work
+    assert TWENTY.keys() > DEFAULT_RECIPES.keys()
+    assert len(TWENTY) >= 20
+    for name, matrix in fit_covisitation(log, TWENTY, threads=2).items():
+        assert rows(matrix) == slow_matrix(log, TWENTY[name]), name
+        if name in DEFAULT_RECIPES:
+            assert matrix.lengths.max() == TWENTY[name].top_k  # so that the selection is at work
 
 
 def test_threads_and_order_of_sessions_change_nothing(big_log: SessionLog) -> None:
