@@ -1,186 +1,204 @@
-"""Co-visitation against Polars, pandas and scipy: ``python -m benchmarks.covisitation --events 1e7``.
+"""Co-visitation against dataframes: ``python -m benchmarks.covisitation [--events 1e6] [--log FOLDER]``.
 
-Fits the three public matrices (clicks, carts-orders, buy2buy) on a synthetic shop. The baselines do the same work with
-a self-join, chunk by chunk of sessions; their lists must be ours. ``scipy`` only multiplies the session-item matrix
-with its transpose, for one matrix without window, weights or selection. ``--alone`` leaves the baselines out, so that
-the full size can be timed (``--events 2.17e8``); ``--recipes twenty`` fits more recipes at once.
+The three public matrices (clicks, carts_orders, buy2buy) by the product, by a Polars self-join and by the pandas
+recipe, both in chunks of sessions; all three must agree to the last bit. The item-item products of scipy, implicit
+and sparse_dot_topn (the latter two where they are installed) make one matrix of session counts, without window or
+weights: they count less. Beside them: the product's buy2buy alone, and its twenty-one recipes at once.
 """
 
-import json
+import hashlib
+import itertools
 import sys
-from functools import cache
+from collections.abc import Iterator
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import polars as pl
-from scipy.sparse import csr_matrix
 
-from benchmarks.harness import Contender, Cost, events_parser, measure, show
+from benchmarks.harness import Contender, events_parser, measure, show
 from candidates.covisitation import fit_covisitation
-from candidates.recipe_sets import RECIPE_SETS
+from candidates.recipe_sets import PUBLIC, TWENTY
 from candidates.recipes import Recipe, type_mask
-from events.lists import Lists
 from events.log import SessionLog
 from events.shop.settings import ShopSettings
 from events.shop.walk import Shop
 
-EVENTS_PER_SESSION = 16.85
-CHUNK = 100_000
-"""Sessions that a baseline joins at a time."""
-THREADS = 2
+CHUNK = 250_000
+"""Events a chunk of the self-joins, so that its pairs stay within 2 GiB."""
+PAIR = ["session", "aid_x", "aid_y"]
+SETS = {"three": PUBLIC, "buy2buy": {"buy2buy": PUBLIC["buy2buy"]}, "twenty": TWENTY}
+Digests = dict[str, str]
 
 
-@cache
-def shop_log(events: int) -> SessionLog:
-    """About so many events of a synthetic shop."""
-    settings = ShopSettings(train_sessions=round(events / EVENTS_PER_SESSION))
-    chunk = Shop.of(settings).walk(0, settings.train_sessions)
-    rows = np.arange(settings.train_sessions, dtype=np.int64)
-    seconds = (chunk.ts // 1000).astype(np.int32)
-    return SessionLog(rows, rows, chunk.offsets, chunk.aids, seconds, chunk.types, settings.items)
+def read(folder: str | None, events: int) -> SessionLog:
+    """About so many events: the first sessions of a saved log, or of a synthetic shop."""
+    if folder is not None:
+        log = SessionLog.load(Path(folder))
+    else:
+        sessions = max(1_000, events // 16)
+        chunk = Shop.of(ShopSettings(train_sessions=sessions)).walk(0, sessions)
+        items, aids = np.unique(chunk.aids, return_inverse=True)
+        rows = np.arange(sessions)
+        seconds = (chunk.ts // 1000).astype(np.int32)
+        log = SessionLog(rows, rows, chunk.offsets, aids.astype(np.int32), seconds, chunk.types, items.size)
+    return log.slice(0, int(np.searchsorted(log.offsets, events, side="right")) - 1)
 
 
-def set_up(events: int, recipes: str) -> tuple[SessionLog, dict[str, Recipe]]:
-    """The log and the recipes, the kernels compiled."""
-    chosen = RECIPE_SETS[recipes]
-    fit_covisitation(shop_log(events).slice(0, 1_000), chosen)
-    return shop_log(events), chosen
+def digest(x: npt.NDArray[Any], y: npt.NDArray[Any], scores: npt.NDArray[Any]) -> str:
+    """Digest of neighbours in their order."""
+    parts = (x.astype(np.int64), y.astype(np.int64), scores.astype(np.float32))
+    return hashlib.blake2b(b"".join(part.tobytes() for part in parts), digest_size=8).hexdigest()
 
 
-def ours(inputs: tuple[SessionLog, dict[str, Recipe]]) -> list[int]:
-    """Fit; what the lists come to."""
-    return [digest(matrix) for matrix in fit_covisitation(*inputs, threads=THREADS).values()]
+def ours_set_up(folder: str | None, events: int, names: str) -> tuple[SessionLog, dict[str, Recipe]]:
+    """The log, and recipes whose kernels are compiled."""
+    log = read(folder, events)
+    fit_covisitation(log.slice(0, 100), SETS[names], threads=2)
+    return log, SETS[names]
 
 
-def digest(matrix: Lists) -> int:
-    """A sum over all neighbours and scores, rounded so that the order of additions does not matter."""
-    place = np.arange(matrix.aids.size) - np.repeat(matrix.offsets[:-1], matrix.lengths)
-    score = np.rint(matrix.scores.astype(np.float64) * 1_000).astype(np.int64)
-    return int((matrix.aids.astype(np.int64) * (place + 1) + score).sum())
+def ours(held: tuple[SessionLog, dict[str, Recipe]]) -> Digests:
+    """The product, on two threads."""
+    log, recipes = held
+    matrices = fit_covisitation(log, recipes, threads=2)
+    if len(recipes) > len(PUBLIC):
+        return {}
+    return {
+        name: digest(np.repeat(np.arange(len(one)), one.lengths), one.aids, one.scores)
+        for name, one in matrices.items()
+    }
 
 
-def tail_of(log: SessionLog, start: int, recipe: Recipe) -> dict[str, npt.NDArray[Any]]:
-    """The last events of a chunk of sessions, of the wanted types."""
-    part = log.slice(start, min(start + CHUNK, len(log)))
-    types, ts = part.types, part.ts
-    assert types is not None
-    assert ts is not None
-    kept = (type_mask(recipe.types_x) >> types) & 1 == 1
-    owner = part.owner()[kept]
-    last = np.searchsorted(owner, owner, side="right")
-    tail = last - np.arange(owner.size) <= recipe.tail
-    columns = {"session": owner, "aid": part.aids[kept], "ts": ts[kept], "type": types[kept]}
-    return {name: column[tail] for name, column in columns.items()} | {"event": np.arange(int(tail.sum()))}
-
-
-def weight_of(recipe: Recipe, log: SessionLog, ts_x: Any, types_y: Any) -> npt.NDArray[np.int64]:
-    """Weight of pairs in units of 2^-20: whole numbers, so that sums of any order agree."""
+def _chunks(log: SessionLog, recipe: Recipe) -> Iterator[dict[str, npt.NDArray[Any]]]:
+    """Columns of the kept tails, chunk by chunk; ``weight`` in quanta is that of a pair by its x, ``gain`` by its y."""
     assert log.ts is not None
-    age = (ts_x - int(log.ts.min())) / int(log.ts.max() - log.ts.min())
-    by_type = np.array(recipe.type_weights.of(True))
-    return np.rint(by_type[types_y] * (recipe.time_base + recipe.time_slope * age) * 2**20).astype(np.int64)
+    assert log.types is not None
+    first, last = int(log.ts.min()), int(log.ts.max())
+    gains = np.array(recipe.type_weights.of(True))
+    bounds = np.searchsorted(log.offsets, np.arange(0, log.n_events + CHUNK, CHUNK))
+    bounds[-1] = len(log)
+    for start, stop in itertools.pairwise(bounds):
+        part = log.slice(int(start), int(stop))
+        assert part.ts is not None
+        assert part.types is not None
+        kept = np.flatnonzero((type_mask(recipe.types_x) >> part.types) & 1)
+        owner = part.owner()[kept]
+        ends = np.searchsorted(owner, owner, side="right")
+        tail = ends - np.arange(kept.size) <= recipe.tail
+        kept, owner, place = kept[tail], owner[tail], (ends - np.arange(kept.size))[tail]
+        factor = recipe.time_base + recipe.time_slope * ((part.ts[kept].astype(np.int64) - first) / (last - first))
+        yield {
+            "session": owner.astype(np.int32), "aid": part.aids[kept], "ts": part.ts[kept],
+            "place": (recipe.tail - place).astype(np.int64), "factor": factor, "gain": gains[part.types[kept]],
+        }  # fmt: skip
 
 
-def polars_join(inputs: tuple[SessionLog, dict[str, Recipe]]) -> list[int]:
-    """A self-join of each chunk, summed up, then the best of each item."""
-    log, recipes = inputs
-    found = []
-    for recipe in recipes.values():
-        sums: pl.DataFrame | None = None
-        for start in range(0, len(log), CHUNK):
-            tail = pl.DataFrame(tail_of(log, start, recipe)).lazy()
-            joined = (
-                tail.join(tail, on="session", suffix="_y")
-                .filter(pl.col("aid") != pl.col("aid_y"))
-                .filter((pl.col("ts") - pl.col("ts_y")).abs() < recipe.window_seconds)
-                .sort("event", "event_y", descending=True)
-                .unique(["session", "aid", "aid_y"], keep="first")
-                .select("aid", "aid_y", "ts", "type_y")
-                .collect()
-            )
-            weight = weight_of(recipe, log, joined["ts"].to_numpy(), joined["type_y"].to_numpy())
-            part = joined.select("aid", "aid_y", weight=weight).group_by("aid", "aid_y").agg(pl.col("weight").sum())
-            both = part if sums is None else pl.concat([sums, part])
-            sums = both.group_by("aid", "aid_y").agg(pl.col("weight").sum())
-        assert sums is not None
-        best = (
-            sums.with_columns((pl.col("weight") / 2**20).cast(pl.Float32))
-            .sort(["aid", "weight", "aid_y"], descending=[False, True, False])
-            .group_by("aid", maintain_order=True)
-            .head(recipe.top_k)
+def by_polars(log: SessionLog) -> Digests:
+    """A self-join a chunk, the latest pair of a session by a maximum of (places, weight), then sums and top k."""
+    return {name: _polars(log, recipe) for name, recipe in PUBLIC.items()}
+
+
+def _polars(log: SessionLog, recipe: Recipe) -> str:
+    sums = []
+    quanta = (pl.col("gain_y") * pl.col("factor") * 2.0**20).round().cast(pl.Int64)
+    for columns in _chunks(log, recipe):
+        events = pl.LazyFrame(columns)
+        pairs = (
+            events.join(events.drop("factor"), on="session", suffix="_y")
+            .filter(pl.col("aid") != pl.col("aid_y"), (pl.col("ts") - pl.col("ts_y")).abs() < recipe.window_seconds)
+            .select("session", "aid", "aid_y", key=((pl.col("place") * 32 + pl.col("place_y")) * 2**40) + quanta)
+            .group_by("session", "aid", "aid_y")
+            .agg(pl.col("key").max())
         )
-        found.append(_digest_of(best["aid"].to_numpy(), best["aid_y"].to_numpy(), best["weight"].to_numpy(), log))
-    return found
+        sums.append(pairs.group_by("aid", "aid_y").agg((pl.col("key") % 2**40).sum()).collect())
+    best = (
+        pl.concat(sums).lazy().group_by("aid", "aid_y").agg(pl.col("key").sum())
+        .with_columns(score=(pl.col("key") / 2.0**20).cast(pl.Float32))
+        .sort("aid", "score", "aid_y", descending=[False, True, False])
+        .group_by("aid", maintain_order=True).head(recipe.top_k).collect()
+    )  # fmt: skip
+    return digest(*(best[name].to_numpy() for name in ("aid", "aid_y", "score")))
 
 
-def pandas_join(inputs: tuple[SessionLog, dict[str, Recipe]]) -> list[int]:
-    """The public notebooks' recipe."""
-    log, recipes = inputs
-    found = []
-    for recipe in recipes.values():
-        sums: pd.DataFrame | None = None
-        for start in range(0, len(log), CHUNK):
-            tail = pd.DataFrame(tail_of(log, start, recipe)).sort_values("event", ascending=False)
-            pairs = tail.merge(tail, on="session", suffixes=("", "_y"))
-            pairs = pairs[
-                ((pairs["ts"] - pairs["ts_y"]).abs() < recipe.window_seconds) & (pairs["aid"] != pairs["aid_y"])
-            ]
-            pairs = pairs.drop_duplicates(["session", "aid", "aid_y"])
-            pairs["weight"] = weight_of(recipe, log, pairs["ts"].to_numpy(), pairs["type_y"].to_numpy())
-            part = pairs.groupby(["aid", "aid_y"], sort=False, as_index=False)["weight"].sum()
-            both = part if sums is None else pd.concat([sums, part])
-            sums = both.groupby(["aid", "aid_y"], sort=False, as_index=False)["weight"].sum()
-        assert sums is not None
-        sums["weight"] = (sums["weight"] / 2**20).astype(np.float32)
-        best = sums.sort_values(["aid", "weight", "aid_y"], ascending=[True, False, True])
-        best = best.groupby("aid").head(recipe.top_k)
-        found.append(_digest_of(best["aid"].to_numpy(), best["aid_y"].to_numpy(), best["weight"].to_numpy(), log))
-    return found
+def by_pandas(log: SessionLog) -> Digests:
+    """The public notebooks' merge, a chunk at a time."""
+    return {name: _pandas(log, recipe) for name, recipe in PUBLIC.items()}
 
 
-def _digest_of(aids: Any, others: Any, weights: Any, log: SessionLog) -> int:
-    offsets = np.searchsorted(aids, np.arange(log.n_items + 1)).astype(np.int64)
-    return digest(Lists(offsets, others, weights))
+def _pandas(log: SessionLog, recipe: Recipe) -> str:
+    sums = []
+    for columns in _chunks(log, recipe):
+        events = pd.DataFrame(columns)
+        pairs = events.merge(events, on="session", suffixes=("_x", "_y"))
+        near = (pairs["ts_x"] - pairs["ts_y"]).abs() < recipe.window_seconds
+        pairs = pairs[near & (pairs["aid_x"] != pairs["aid_y"])]
+        pairs = pairs.sort_values(["session", "place_x", "place_y"], ascending=[True, False, False])
+        pairs = pairs.drop_duplicates(PAIR)
+        weights = np.rint(pairs["gain_y"] * pairs["factor_x"] * 2.0**20).astype(np.int64)
+        sums.append(weights.groupby([pairs["aid_x"], pairs["aid_y"]]).sum())
+    total = pd.concat(sums).groupby(level=[0, 1]).sum().rename("sum").reset_index()
+    total["score"] = (total["sum"] / 2.0**20).astype(np.float32)
+    best = total.sort_values(["aid_x", "score", "aid_y"], ascending=[True, False, True])
+    best = best.groupby("aid_x").head(recipe.top_k)
+    return digest(*(best[name].to_numpy() for name in ("aid_x", "aid_y", "score")))
 
 
-def scipy_product(inputs: tuple[SessionLog, dict[str, Recipe]]) -> int:
-    """The product of the item-session matrix and its transpose; returns its entries."""
-    log, recipes = inputs
-    owners, aids, start = [], [], 0
-    while start < len(log):
-        tail = tail_of(log, start, recipes["clicks"])
-        owners.append(tail["session"] + start)
-        aids.append(tail["aid"])
-        start += CHUNK
-    owner, aid = np.concatenate(owners), np.concatenate(aids)
-    x = csr_matrix((np.ones(owner.size, np.float32), (owner, aid)), shape=(len(log), log.n_items))
-    return int((x.T.tocsr() @ x).nnz)
+def matrix_set_up(folder: str | None, events: int) -> Any:
+    """Float32 CSR of sessions and items, 1 where a session's last 30 events hold the item."""
+    sparse: Any = import_module("scipy.sparse")
+    log = read(folder, events)
+    owner = log.owner()
+    tail = log.offsets[owner + 1] - np.arange(log.n_events) <= 30
+    cells = (np.ones(int(tail.sum()), np.float32), (owner[tail], log.aids[tail]))
+    made = sparse.csr_matrix(cells, shape=(len(log), log.n_items))
+    made.data[:] = 1
+    return made
 
 
-BASELINES = {"polars self-join": polars_join, "pandas merge": pandas_join, "scipy X'X (one, unranked)": scipy_product}
+def by_scipy(matrix: Any) -> int:
+    """The whole product X'X, without a top k."""
+    return int((matrix.T.tocsr() @ matrix).nnz)
+
+
+def by_implicit(matrix: Any) -> int:
+    """Cosine item-item top 20."""
+    model = import_module("implicit.nearest_neighbours").CosineRecommender(K=21, num_threads=2)
+    model.fit(matrix, show_progress=False)
+    return int(model.similarity.nnz)
+
+
+def by_sparse_dot_topn(matrix: Any) -> int:
+    """Item-item counts, top 20."""
+    product = import_module("sparse_dot_topn").sp_matmul_topn(matrix.T.tocsr(), matrix, top_n=21, n_threads=2)
+    return int(product.nnz)
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run, print the table, then the JSON line."""
-    parser = events_parser("Co-visitation against self-joins.", 1_000_000)
-    parser.add_argument("--alone", action="store_true", help="without the baselines")
-    parser.add_argument("--recipes", choices=RECIPE_SETS, default="three", help="set of recipes")
+    """Measure all, check that the outputs agree, print the table."""
+    parser = events_parser("Co-visitation against dataframes and item-item products.", 1_000_000)
+    parser.add_argument("--log", help="folder of a saved session log, in place of a synthetic shop")
+    parser.add_argument("--alone", action="store_true", help="the product only")
     arguments = parser.parse_args(argv)
-    events = int(arguments.events)
-    cost, lists = measure(Contender(set_up, ours, (events, arguments.recipes)))
-    costs: dict[str, Cost] = {}
-    more: dict[str, Any] = {"recipes": len(RECIPE_SETS[arguments.recipes])}
+    source = (arguments.log, int(arguments.events))
+    cost, wanted = measure(Contender(ours_set_up, ours, (*source, "three")))
+    others = {
+        f"ours: {name}": measure(Contender(ours_set_up, ours, (*source, name)))[0] for name in ("buy2buy", "twenty")
+    }
     if not arguments.alone:
-        agree = {}
-        for name, work in BASELINES.items():
-            costs[name], found = measure(Contender(set_up, work, (events, "three")))
-            if isinstance(found, list):
-                agree[name] = found == lists
-        more["agree"] = agree
-        print(f"the same lists: {json.dumps(agree)}")
-    show("covisitation", events, cost, costs, **more)
+        for name, work in (("polars self-join", by_polars), ("pandas merge", by_pandas)):
+            others[name], found = measure(Contender(read, work, source))
+            if found != wanted:
+                raise RuntimeError(f"{name} disagrees: {found}, not {wanted}")
+        counting = {"scipy": by_scipy, "implicit": by_implicit, "sparse_dot_topn": by_sparse_dot_topn}
+        for name, product in counting.items():
+            if find_spec(name) is not None:
+                others[f"{name} (counts less)"], _ = measure(Contender(matrix_set_up, product, source))
+    show("covisitation", source[1], cost, others)
     return 0
 
 

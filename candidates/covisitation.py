@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 from math import ceil, log2
+from operator import or_
 
 import numpy as np
 import numpy.typing as npt
@@ -10,8 +12,9 @@ import numpy.typing as npt
 from candidates.covisitation_kernels import (
     EVENT_BITS,
     ITEM_BITS,
+    MOST_GROUPS,
     TIME_BITS,
-    Groups,
+    Pairs,
     Weights,
     close_up,
     count_items,
@@ -22,8 +25,8 @@ from candidates.covisitation_kernels import (
     reorder,
     tail_lengths,
 )
-from candidates.recipes import Recipe, usable_recipes
-from candidates.threads import costly_bounds, run_ranges
+from candidates.recipes import PairKey, Recipe, usable_recipes
+from candidates.threads import costly_bounds, even_bounds, run_ranges
 from events.lists import Lists
 from events.log import SessionLog
 
@@ -31,6 +34,8 @@ __all__ = ["Recipe", "fit_covisitation", "usable_recipes"]
 
 RANGES_PER_THREAD = 128
 """Ranges of items a thread, so that no thread waits long for the last one."""
+PIECES_PER_THREAD = 8
+"""Ranges of sessions a thread when packing."""
 ITEM_COST = 8
 """An item costs as much as this many events, whatever its own: ranges of rare items do not grow without end."""
 NO_WINDOW = 1 << 62
@@ -83,10 +88,11 @@ def fit_covisitation(
         passes.setdefault(recipe.tails, []).append(name)
     matrices: dict[str, Lists] = {}
     for (tail, kept), members in passes.items():
-        names = sorted(members, key=lambda name: str(usable[name].pairs))  # those that count the same pairs are a group
-        label = f"co-visitation {', '.join(members)}" if progress else None
-        tails = _pack(log, tail, kept, t_first, span)
-        matrices.update(zip(names, _count(tails, [usable[name] for name in names], log, threads, label), strict=True))
+        tails = _pack(log, tail, kept, t_first, span, threads)
+        for names in (members[i : i + MOST_GROUPS] for i in range(0, len(members), MOST_GROUPS)):
+            label = f"co-visitation {', '.join(names)}" if progress else None
+            found = _count(tails, [usable[name] for name in names], log, threads, label)
+            matrices.update(zip(names, found, strict=True))
     return {name: matrices[name] for name in usable}
 
 
@@ -100,7 +106,7 @@ def _span(log: SessionLog) -> tuple[int, int]:
     return t_first, t_last - t_first
 
 
-def _pack(log: SessionLog, tail: int, kept: int, t_first: int, span: int) -> Tails:
+def _pack(log: SessionLog, tail: int, kept: int, t_first: int, span: int, threads: int) -> Tails:
     """The last ``tail`` events of each session, of the types in the mask ``kept``."""
     if log.n_items > 1 << ITEM_BITS or log.n_events >= 1 << EVENT_BITS:
         raise ValueError(f"co-visitation packs up to 2^{ITEM_BITS} items and less than 2^{EVENT_BITS} events")
@@ -112,49 +118,87 @@ def _pack(log: SessionLog, tail: int, kept: int, t_first: int, span: int) -> Tai
     place = np.empty_like(ids)
     place[ids] = np.arange(ids.size, dtype=np.int32)
     offsets = np.zeros(len(log) + 1, np.int64)
-    tail_lengths(log.offsets, types, kept, tail, offsets)
+    bounds = costly_bounds(log.offsets, PIECES_PER_THREAD * threads)
+
+    def measure(_: None, first: int, last: int) -> None:
+        tail_lengths(first, last, log.offsets, types, kept, tail, offsets)
+
+    run_ranges(measure, bounds, threads, _no_scratch)
     np.cumsum(offsets, out=offsets)
     words = np.empty(offsets[-1] + 1, np.int64)
-    pack_tails(log.offsets, log.aids, ts, types, place, t_first, kept, offsets, words)
+    words[-1] = 1  # begins a session, so that the last session, too, is followed by one that does
+
+    def pack(_: None, first: int, last: int) -> None:
+        pack_tails(first, last, log.offsets, log.aids, ts, types, place, t_first, kept, offsets, words)
+
+    run_ranges(pack, bounds, threads, _no_scratch)
     return Tails(offsets, words, ids, place, span)
 
 
-def _postings(tails: Tails, x_mask: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """For each item its events with a type in the mask: offsets int64[n_items+1], and int64 postings."""
+def _no_scratch() -> None:
+    """Packing needs no buffers."""
+
+
+def _postings(tails: Tails, x_mask: int, threads: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """For each item its events with a type in the mask: offsets int64[n_items+1], and int64 postings.
+
+    Each thread reads all the words, in their order, and writes the postings of its own range of items.
+    """
     starts = np.zeros(tails.ids.size + 1, np.int64)
-    count_postings(tails.words, x_mask, starts)
+
+    def count(_: None, first: int, last: int) -> None:
+        count_postings(first, last, tails.words, x_mask, starts)
+
+    run_ranges(count, even_bounds(tails.ids.size, threads), threads, _no_scratch)
     np.cumsum(starts, out=starts)
-    postings = np.empty(starts[-1], np.int64)
-    fill_postings(tails.offsets, tails.words, x_mask, starts[:-1].copy(), postings)
+    postings, cursor = np.empty(starts[-1], np.int64), starts[:-1].copy()
+
+    def fill(_: None, first: int, last: int) -> None:
+        fill_postings(first, last, tails.offsets, tails.words, x_mask, cursor, postings)
+
+    run_ranges(fill, costly_bounds(starts, threads), threads, _no_scratch)
     return starts, postings
 
 
-def _groups(recipes: Sequence[Recipe]) -> Groups:
-    """The groups of recipes that stand in their order already."""
-    heads = [r for r, recipe in enumerate(recipes) if r == 0 or recipe.pairs != recipes[r - 1].pairs]
-    pairs = [recipes[r].pairs for r in heads]
-    windows = [NO_WINDOW if window is None else window for window, *_ in pairs]
-    x_mask, y_mask, forward, dedup = np.array([rest for _, *rest in pairs], np.int64).T.copy()
-    first = np.array([*heads, len(recipes)], np.int64)
-    return Groups(np.array(windows, np.int64), x_mask, y_mask, forward, dedup, first)
+def _pairs(groups: Sequence[PairKey]) -> Pairs:
+    """Which groups count a pair."""
+    windows = [NO_WINDOW if window is None else window for window, *_ in groups]
+    distinct = sorted(set(windows))
+    bits = np.zeros((4, 2, 4, len(distinct) + 1), np.int64)
+    reach = np.zeros((4, 2), np.int64)
+    once = 0
+    for g, (_, x_mask, y_mask, forward, dedup) in enumerate(groups):
+        once |= dedup << g
+        for x in range(4):
+            for later in range(2):
+                if not x_mask >> x & 1 or (forward and not later):
+                    continue
+                reach[x, later] = max(reach[x, later], windows[g])
+                for y in range(4):
+                    if y_mask >> y & 1:
+                        bits[x, later, y, : distinct.index(windows[g]) + 1] |= 1 << g
+    return Pairs(np.array(distinct, np.int64), bits.ravel(), reach, np.array([once], np.int64))
 
 
-def _weights(recipes: Sequence[Recipe], log: SessionLog, tails: Tails, quanta: npt.NDArray[np.float64]) -> Weights:
+def _weights(
+    recipes: Sequence[Recipe], groups: Sequence[PairKey], log: SessionLog, tails: Tails, quanta: npt.NDArray[np.float64]
+) -> Weights:
     """The weights in quanta."""
-    per_type = np.zeros((len(recipes), 4))
-    per_type[:, :3] = [recipe.type_weights.of(log.has_types) for recipe in recipes]
+    per_type = np.zeros((4, len(recipes)))
+    per_type[:3] = np.transpose([recipe.type_weights.of(log.has_types) for recipe in recipes])
     steps = np.arange(tails.longest + 1, dtype=np.float64)
     steps[0] = 1.0  # no pair lies there
     decays = np.array([recipe.step_decay for recipe in recipes])
     gap = np.array([np.inf if recipe.gap_seconds is None else recipe.gap_seconds for recipe in recipes])
     return Weights(
-        per_type=per_type / quanta[:, None],
+        group=np.array([1 << groups.index(recipe.pairs) for recipe in recipes], np.int64),
+        per_type=per_type / quanta,
         base=np.array([recipe.time_base if log.has_time else 1.0 for recipe in recipes]),
         slope=np.array([recipe.time_slope if log.has_time else 0.0 for recipe in recipes]),
         span=np.array([tails.span]),
         steps=steps ** -decays[:, None],
         gap=gap,
-        shaped=(decays > 0) | np.isfinite(gap),
+        shaped=np.flatnonzero((decays > 0) | np.isfinite(gap)),
     )
 
 
@@ -171,22 +215,27 @@ def _quanta(tails: Tails, recipes: Sequence[Recipe], starts: npt.NDArray[np.int6
 
 def _count(tails: Tails, recipes: Sequence[Recipe], log: SessionLog, threads: int, label: str | None) -> list[Lists]:
     """The matrices of recipes that keep the same events."""
-    groups = _groups(recipes)
-    starts, postings = _postings(tails, int(np.bitwise_or.reduce(groups.x_mask)))
+    groups = list(dict.fromkeys(recipe.pairs for recipe in recipes))
+    starts, postings = _postings(tails, reduce(or_, (x_mask for _, x_mask, *_ in groups)), threads)
     quanta = _quanta(tails, recipes, starts)
-    weights = _weights(recipes, log, tails, quanta)
+    pairs, weights = _pairs(groups), _weights(recipes, groups, log, tails, quanta)
     top_k = np.array([recipe.top_k for recipe in recipes], np.int64)
-    n_items, width = tails.ids.size, len(recipes) + groups.window.size
+    n_items = tails.ids.size
     bounds = costly_bounds(starts + ITEM_COST * np.arange(n_items + 1), RANGES_PER_THREAD * threads)
     shape = (len(recipes), int(np.diff(bounds).max()))
     parts: dict[int, list[Part]] = {}
 
     def scratch() -> Scratch:
         best = np.empty((*shape, int(top_k.max())), np.int32), np.empty((*shape, int(top_k.max())), np.float32)
-        return np.zeros((n_items, width), np.int64), np.empty(n_items, np.int32), np.empty(shape, np.int32), *best
+        return (
+            np.zeros((n_items, len(recipes) + 1), np.int64),
+            np.empty(n_items, np.int32),
+            np.empty(shape, np.int32),
+            *best,
+        )
 
     def work(held: Scratch, first: int, last: int) -> None:
-        rank_neighbours(first, last, starts, postings, tails.words, tails.ids, groups, weights, quanta, top_k, *held)
+        rank_neighbours(first, last, starts, postings, tails.words, tails.ids, pairs, weights, quanta, top_k, *held)
         sizes, aids, scores = held[2:]
         parts[first] = [_part(sizes[r, : last - first], aids[r], scores[r]) for r in range(len(recipes))]
 

@@ -12,6 +12,8 @@ import numpy.typing as npt
 from events.compiled import inline, kernel
 
 ITEM_BITS, TIME_BITS, EVENT_BITS = 30, 31, 32
+MOST_GROUPS = 32
+GROUP_BITS = (1 << MOST_GROUPS) - 1
 AHEAD = 12
 """Postings by which memory is asked for before it is needed: the sessions of an item lie anywhere."""
 
@@ -22,9 +24,11 @@ Singles = npt.NDArray[np.float32]
 
 
 @kernel
-def tail_lengths(offsets: Ints, types: npt.NDArray[np.int8], kept: int, tail: int, out: Ints) -> None:
-    """out[s+1] = events of session s that are kept: of a type in the mask ``kept``, and among the last ``tail``."""
-    for s in range(offsets.size - 1):
+def tail_lengths(
+    first: int, last: int, offsets: Ints, types: npt.NDArray[np.int8], kept: int, tail: int, out: Ints
+) -> None:  # fmt: skip
+    """out[s+1] = events kept of session s in ``first:last``: of a type in the mask, and among the last ``tail``."""
+    for s in range(first, last):
         n = 0
         for i in range(offsets[s], offsets[s + 1]):
             if types.size == 0 or (kept >> types[i]) & 1:
@@ -42,15 +46,14 @@ def count_items(offsets: Ints, aids: Rows, types: npt.NDArray[np.int8], kept: in
 
 @kernel
 def pack_tails(
-    offsets: Ints, aids: Rows, ts: Rows, types: npt.NDArray[np.int8], numbers: Rows, t_first: int, kept: int,
-    tails: Ints, words: Ints,
+    first: int, last: int, offsets: Ints, aids: Rows, ts: Rows, types: npt.NDArray[np.int8], numbers: Rows,
+    t_first: int, kept: int, tails: Ints, words: Ints,
 ) -> None:  # fmt: skip
-    """Write the kept events of session s to ``words[tails[s]:tails[s+1]]``, in their order; items by their ``numbers``.
+    """Write the kept events of session s in ``first:last`` to ``words[tails[s]:tails[s+1]]``, in their order.
 
-    ``ts`` and ``types`` are of size 0 where the shop has none. ``words`` has one more place, for a word that begins a
-    session, so that the last session, too, is followed by one.
+    Items go by their ``numbers``. ``ts`` and ``types`` are of size 0 where the shop has none.
     """
-    for s in range(offsets.size - 1):
+    for s in range(first, last):
         place = tails[s + 1]
         i = offsets[s + 1]
         while place > tails[s]:
@@ -60,7 +63,6 @@ def pack_tails(
                 place -= 1
                 time = 0 if ts.size == 0 else np.int64(ts[i]) - t_first
                 words[place] = (np.int64(numbers[aids[i]]) << 34) | (time << 3) | (code << 1) | (place == tails[s])
-    words[tails[tails.size - 1]] = 1
 
 
 @inline
@@ -88,61 +90,65 @@ def begins(word: int) -> bool:
 
 
 @kernel
-def count_postings(words: Ints, x_mask: int, counts: Ints) -> None:
-    """counts[item+1] = packed events of the item with a type in ``x_mask``."""
+def count_postings(first: int, last: int, words: Ints, x_mask: int, counts: Ints) -> None:
+    """counts[item+1] = packed events, with a type in ``x_mask``, of the item in ``first:last``."""
     for i in range(words.size - 1):
-        if (x_mask >> type_of(words[i])) & 1:
-            counts[item_of(words[i]) + 1] += 1
+        item = item_of(words[i])
+        if first <= item < last and (x_mask >> type_of(words[i])) & 1:
+            counts[item + 1] += 1
 
 
 @kernel
-def fill_postings(tails: Ints, words: Ints, x_mask: int, cursor: Ints, postings: Ints) -> None:
+def fill_postings(
+    first: int, last: int, tails: Ints, words: Ints, x_mask: int, cursor: Ints, postings: Ints
+) -> None:  # fmt: skip
     """Write these events item after item: place among the words (32 bits) above session (31).
 
     Sessions ascend, places in a session descend. ``cursor`` starts at each item's first posting.
     """
     for s in range(tails.size - 1):
         for i in range(tails[s + 1] - 1, tails[s] - 1, -1):
-            if (x_mask >> type_of(words[i])) & 1:
-                item = item_of(words[i])
+            item = item_of(words[i])
+            if first <= item < last and (x_mask >> type_of(words[i])) & 1:
                 postings[cursor[item]] = (i << 31) | s
                 cursor[item] += 1
 
 
-class Groups(NamedTuple):
-    """G groups of recipes; those of a group count the same pairs. Group g holds recipes ``first[g]:first[g+1]``.
+class Pairs(NamedTuple):
+    """Which of up to ``MOST_GROUPS`` groups of recipes count a pair; those of a group count the same pairs.
 
-    window         : int64[G] seconds; pairs lie less than this apart
-    x_mask, y_mask : int64[G] types of x and of y
-    forward, dedup : int64[G] 1 for yes
-    first          : int64[G+1]
+    windows : int64[K] ascending, seconds
+    groups  : int64[4 * 2 * 4 * (K+1)] bits of the groups that count a pair: by the type of x, whether y comes later,
+              the type of y, and how many of the windows are as short as the gap or shorter
+    reach   : int64[4, 2] the widest window, by the type of x, towards earlier y and towards later y; 0 for none
+    once    : int64[1] bits of the groups that count two items once a session
     """
 
-    window: Ints
-    x_mask: Ints
-    y_mask: Ints
-    forward: Ints
-    dedup: Ints
-    first: Ints
+    windows: Ints
+    groups: Ints
+    reach: Ints
+    once: Ints
 
 
 class Weights(NamedTuple):
     """What a pair weighs in R recipes, in quanta of each recipe.
 
-    per_type    : float64[R, 4] by the type of y
+    group       : int64[R] bit of the group of the recipe
+    per_type    : float64[4, R] by the type of y
     base, slope : float64[R] of the time of x, and ``span`` int64[1] seconds of the log
     steps       : float64[R, longest tail] by the places between x and y
     gap         : float64[R] seconds at which a pair weighs half; infinite for no matter
-    shaped      : bool[R] whether steps or gap matter
+    shaped      : int64 the recipes for which steps or gap matter
     """
 
+    group: Ints
     per_type: Floats
     base: Floats
     slope: Floats
     span: Ints
     steps: Floats
     gap: Floats
-    shaped: npt.NDArray[np.bool_]
+    shaped: Ints
 
 
 @inline
@@ -181,32 +187,34 @@ def insert_key(keys: Ints, size: int, k: int, key: int) -> int:
 
 
 @inline
-def weigh_event(weights: Weights, time: int, only_sloped: bool, plain: Ints, shaped: Floats) -> None:
-    """Weight of a pair by the type of y and the time of x, [r, type]: rounded in ``plain``, as it is in ``shaped``."""
+def weigh_event(weights: Weights, time: int, plain: Ints, unshaped: Floats) -> None:
+    """Weight of a pair by the type of y and the time of x, [type, r]: rounded, and as it is before it is shaped.
+
+    In ``plain`` the recipes that are shaped weigh nothing.
+    """
     span = weights.span[0]
     age = np.float64(time) / np.float64(span) if span > 0 else 0.0
-    for r in range(weights.base.size):
-        if only_sloped and weights.slope[r] == 0.0:
-            continue
-        factor = weights.base[r] + weights.slope[r] * age
-        for code in range(3):
-            shaped[r, code] = weights.per_type[r, code] * factor
-            plain[r, code] = np.int64(np.rint(shaped[r, code]))
+    for code in range(4):
+        for r in range(weights.base.size):
+            unshaped[code, r] = weights.per_type[code, r] * (weights.base[r] + weights.slope[r] * age)
+            plain[code, r] = np.int64(np.rint(unshaped[code, r]))
+        for r in weights.shaped:
+            plain[code, r] = 0
 
 
 @kernel
 def rank_neighbours(
     first: int, last: int, starts: Ints, postings: Ints, words: Ints, ids: Rows,
-    groups: Groups, weights: Weights, quanta: Floats, top_k: Ints,
+    pairs: Pairs, weights: Weights, quanta: Floats, top_k: Ints,
     cells: Ints, touched: Rows, out_sizes: Rows, out_aids: Rows, out_scores: Singles,
 ) -> np.int64:  # fmt: skip
-    """The best neighbours of items ``first:last`` for R recipes in G groups.
+    """The best neighbours of items ``first:last`` for R recipes.
 
     starts, postings : events on item x are ``postings[starts[x]:starts[x+1]]``, see ``fill_postings``
     ids              : int32[n_items] the log's id of an item; ties of scores go by it
     quanta           : float64[R] size of a quantum of each recipe
-    cells            : int64[n_items, R+G] zeros: the R sums of an item y, and for each group 1 + the last session
-                       that added to them
+    cells            : int64[n_items, R+1] zeros: the R sums of an item y, and 1 + the last session that added to them,
+                       above the bits of the groups that counted y for it
     touched          : int32[n_items] scratch
     out_sizes        : int32[R, last-first]; out_aids, out_scores : [R, last-first, K]
 
@@ -215,10 +223,12 @@ def rank_neighbours(
     early reads alive.
     """
     warm = np.int64(0)
-    recipes, n_groups = quanta.size, groups.window.size
-    plain, shaped = np.empty((recipes, 4), np.int64), np.empty((recipes, 4), np.float64)
-    weigh_event(weights, 0, False, plain, shaped)
+    recipes = quanta.size
+    plain, unshaped = np.empty((4, recipes), np.int64), np.empty((4, recipes), np.float64)
+    weigh_event(weights, 0, plain, unshaped)
     sloped = bool((weights.slope != 0.0).any())
+    once, windows, groups, n_windows = pairs.once[0], pairs.windows, pairs.groups, pairs.windows.size
+    group, shaped = weights.group, weights.shaped
     best, size, enough = np.empty((recipes, out_aids.shape[2]), np.int64), np.empty_like(top_k), np.empty_like(top_k)
     for x in range(first, last):
         n_touched = 0
@@ -228,46 +238,42 @@ def rank_neighbours(
             mark = (postings[p] & 0x7FFFFFFF) + 1
             i = (postings[p] >> 31) & 0xFFFFFFFF
             time, x_code = time_of(words[i]), type_of(words[i])
+            back, ahead = pairs.reach[x_code, 0], pairs.reach[x_code, 1]
+            row = x_code * 2 * 4 * (n_windows + 1)
             if sloped:
-                weigh_event(weights, time, True, plain, shaped)
-            for g in range(n_groups):
-                if not (groups.x_mask[g] >> x_code) & 1:
+                weigh_event(weights, time, plain, unshaped)
+            j = i  # becomes the latest event in reach: times ascend in a session
+            while not begins(words[j + 1]) and time_of(words[j + 1]) - time < ahead:
+                j += 1
+            reached = False
+            while not reached:
+                place, other = j, words[j]
+                j -= 1
+                if place < i and time - time_of(other) >= back:
+                    break
+                reached = begins(other)
+                y, code = item_of(other), type_of(other)
+                if y == x:
                     continue
-                window, y_mask = groups.window[g], groups.y_mask[g]
-                forward, dedup = groups.forward[g] == 1, groups.dedup[g] == 1
-                first_recipe, last_recipe = groups.first[g], groups.first[g + 1]
-                j = i  # becomes the latest event in the window: times ascend in a session
-                while not begins(words[j + 1]) and time_of(words[j + 1]) - time < window:
-                    j += 1
-                reached = False
-                while not reached and not (forward and j == i):
-                    other = words[j]
-                    j -= 1
-                    if time - time_of(other) >= window:
-                        break
-                    reached = begins(other)
-                    y, code = item_of(other), type_of(other)
-                    if y == x or not (y_mask >> code) & 1:
-                        continue
-                    seen = cells[y, recipes + g]
-                    if dedup and seen == mark:
-                        continue
-                    if seen == 0:
-                        new = True
-                        for h in range(n_groups):
-                            new = new and cells[y, recipes + h] == 0
-                        if new:
-                            touched[n_touched] = y
-                            n_touched += 1
-                    cells[y, recipes + g] = mark
-                    for r in range(first_recipe, last_recipe):
-                        if weights.shaped[r]:
-                            gap = np.float64(abs(time_of(other) - time)) / weights.gap[r]
-                            cells[y, r] += np.int64(
-                                np.rint(shaped[r, code] * weights.steps[r, abs(j + 1 - i)] / (1.0 + gap))
-                            )
-                        else:
-                            cells[y, r] += plain[r, code]
+                gap = abs(time_of(other) - time)
+                kind = row + ((4 if place > i else 0) + code) * (n_windows + 1)
+                for w in range(n_windows):
+                    kind += gap >= windows[w]
+                state = cells[y, recipes]
+                counted = state & GROUP_BITS if state >> MOST_GROUPS == mark else 0
+                todo = groups[kind] & ~(counted & once)
+                if todo == 0:
+                    continue
+                if state == 0:
+                    touched[n_touched] = y
+                    n_touched += 1
+                cells[y, recipes] = (mark << MOST_GROUPS) | counted | todo
+                for r in range(recipes):
+                    cells[y, r] += plain[code, r] if todo & group[r] else 0
+                for r in shaped:
+                    if todo & group[r]:
+                        shape = weights.steps[r, abs(place - i)] / (1.0 + np.float64(gap) / weights.gap[r])
+                        cells[y, r] += np.int64(np.rint(unshaped[code, r] * shape))
         size[:], enough[:] = 0, 1
         for t in range(n_touched):
             y = touched[t]
@@ -281,8 +287,7 @@ def rank_neighbours(
                         # What rounds down to less than the last of the list need not be tried: float32 keeps 24 bits.
                         least = np.float64(score_of(best[r, top_k[r] - 1])) / quanta[r]
                         enough[r] = max(np.int64(1), np.int64(least * (1.0 - 2.0**-23)))
-            for g in range(n_groups):
-                cells[y, recipes + g] = 0
+            cells[y, recipes] = 0
         for r in range(recipes):
             out_sizes[r, x - first] = size[r]
             for t in range(size[r]):

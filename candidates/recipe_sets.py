@@ -38,8 +38,5 @@ TWENTY: Final[dict[str, Recipe]] = {
     "orders_to_orders": Recipe(window_seconds=None, types_x=("orders",), types_y=("orders",)),
 }
 
-RECIPE_SETS: Final[dict[str, dict[str, Recipe]]] = {
-    "three": {name: DEFAULT_RECIPES[name] for name in ("clicks", "carts_orders", "buy2buy")},
-    "default": DEFAULT_RECIPES,
-    "twenty": TWENTY,
-}
+PUBLIC: Final = {name: DEFAULT_RECIPES[name] for name in ("clicks", "carts_orders", "buy2buy")}
+"""The three matrices of the public notebooks."""

@@ -12,6 +12,9 @@ Weight = Annotated[float, Field(ge=0, le=1000)]
 ALL_TYPES: tuple[EventType, ...] = ("clicks", "carts", "orders")
 
 
+PairKey = tuple[int | None, int, int, bool, bool]
+
+
 class TypeWeights(Frozen):
     """A weight for each type of event."""
 
@@ -92,8 +95,8 @@ class Recipe(Frozen):
         return self.tail, type_mask(ALL_TYPES) if self.kept == "all" else wanted
 
     @property
-    def pairs(self) -> tuple[int | None, int, int, bool, bool]:
-        """What decides which pairs of the kept events count."""
+    def pairs(self) -> PairKey:
+        """What decides which pairs of the kept events count: window, types of x and of y (masks), forward, dedup."""
         return (
             self.window_seconds,
             type_mask(self.types_x),
