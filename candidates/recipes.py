@@ -12,6 +12,9 @@ Weight = Annotated[float, Field(ge=0, le=1000)]
 ALL_TYPES: tuple[EventType, ...] = ("clicks", "carts", "orders")
 
 
+PairKey = tuple[int | None, int, int, bool, bool]
+
+
 class TypeWeights(Frozen):
     """A weight for each type of event."""
 
@@ -27,14 +30,15 @@ class TypeWeights(Frozen):
 class Recipe(Frozen):
     """How one co-visitation matrix is counted.
 
-    Of each session the events of the wanted types are kept, then the last ``tail`` of them. Every ordered pair of
-    these events (x, y) with different items and less than ``window_seconds`` between them weighs
+    Of each session the events of the wanted types (or all) are kept, then the last ``tail`` of them. Every ordered
+    pair of these events (x, y) with different items and less than ``window_seconds`` between them weighs
 
         type weight of y  *  (time_base + time_slope * (ts_x - t_first) / (t_last - t_first))
+            *  |place_y - place_x| ^ -step_decay  /  (1 + |ts_y - ts_x| / gap_seconds)
 
-    with the first and last time of the whole log. The matrix holds, for each item of x, the ``top_k`` items of y of
-    the largest sums over all sessions. The defaults of this class and of the three recipes that a run starts with
-    are the public recipes of the OTTO competition.
+    with the first and last time of the whole log, and places among the kept events. The matrix holds, for each item of
+    x, the ``top_k`` items y of the largest sums over all sessions. The defaults of this class and of the three recipes
+    that a run starts with are the public recipes of the OTTO competition.
     """
 
     tail: Annotated[int, Field(ge=2)] = 30
@@ -50,6 +54,12 @@ class Recipe(Frozen):
     time_base: Weight = 1.0
     time_slope: Weight = 0.0
     """Weight added between the first and the last moment of the log; off where the shop has no time."""
+    step_decay: Annotated[float, Field(ge=0, le=4)] = 0.0
+    """Power by which the places between the two events weaken a pair; 0 for not at all."""
+    gap_seconds: Annotated[float, Field(gt=0)] | None = None
+    """Seconds between the two events at which a pair weighs half; left out, the gap does not matter."""
+    kept: Literal["wanted", "all"] = "wanted"
+    """Events that are kept for pairs of wanted types: only these, or all, so that the tail is the session's own."""
     direction: Literal["both", "forward"] = "both"
     """``both`` every ordered pair; ``forward`` only y after x (by place in the session)."""
     dedup: Literal["pair", "none"] = "pair"
@@ -72,16 +82,22 @@ class Recipe(Frozen):
 
     @property
     def needs(self) -> frozenset[str]:
-        """What the recipe asks of a log: a window needs time, a filter of types needs types."""
+        """What the recipe asks of a log: a window or a gap needs time, a filter of types needs types."""
         filters = set(self.types_x) != set(ALL_TYPES) or set(self.types_y) != set(ALL_TYPES)
-        wanted = (("time", self.window_seconds is not None), ("types", filters))
+        timed = self.window_seconds is not None or self.gap_seconds is not None
+        wanted = (("time", timed), ("types", filters))
         return frozenset(name for name, there in wanted if there)
 
     @property
-    def pairs(self) -> tuple[int, int | None, int, int, bool, bool]:
-        """What decides which pairs count; recipes that are equal in it share one pass over the log."""
+    def tails(self) -> tuple[int, int]:
+        """What decides which events are kept: how many of a session, and of which types (a mask)."""
+        wanted = type_mask(self.types_x) | type_mask(self.types_y)
+        return self.tail, type_mask(ALL_TYPES) if self.kept == "all" else wanted
+
+    @property
+    def pairs(self) -> PairKey:
+        """What decides which pairs of the kept events count: window, types of x and of y (masks), forward, dedup."""
         return (
-            self.tail,
             self.window_seconds,
             type_mask(self.types_x),
             type_mask(self.types_y),

@@ -20,9 +20,11 @@ def slow_matrix(log: SessionLog, recipe: Recipe) -> Neighbours:
     frame["ts"] = 0 if log.ts is None else log.ts
     x_types = [TARGETS.index(name) for name in recipe.types_x]
     y_types = [TARGETS.index(name) for name in recipe.types_y]
-    frame = frame[frame["type"].isin(x_types + y_types)]
+    if recipe.kept == "wanted":
+        frame = frame[frame["type"].isin(x_types + y_types)]
     frame = frame.sort_values(["session", "event"], ascending=[True, False])
-    frame = frame[frame.groupby("session").cumcount() < recipe.tail]
+    frame["place"] = -frame.groupby("session").cumcount()
+    frame = frame[frame["place"] > -recipe.tail]
     pairs = frame.merge(frame, on="session", suffixes=("_x", "_y"))
     pairs = pairs[pairs["aid_x"] != pairs["aid_y"]]
     pairs = pairs[pairs["type_x"].isin(x_types) & pairs["type_y"].isin(y_types)]
@@ -38,10 +40,15 @@ def slow_matrix(log: SessionLog, recipe: Recipe) -> Neighbours:
     sums: dict[int, dict[int, int]] = defaultdict(lambda: defaultdict(int))
     weights = recipe.type_weights
     by_type = [weights.clicks, weights.carts, weights.orders] if log.has_types else [1.0, 1.0, 1.0]
-    for x, y, ts, code in pairs[["aid_x", "aid_y", "ts_x", "type_y"]].itertuples(index=False):
+    pairs["steps"] = (pairs["place_x"] - pairs["place_y"]).abs()
+    pairs["gap"] = (pairs["ts_x"] - pairs["ts_y"]).abs()
+    for x, y, ts, code, steps, gap in pairs[["aid_x", "aid_y", "ts_x", "type_y", "steps", "gap"]].itertuples(
+        index=False
+    ):
         age = (ts - first) / (last - first) if last > first else 0.0
         factor = recipe.time_base + recipe.time_slope * age if log.has_time else 1.0
-        sums[x][y] += round(by_type[code] * factor * 2**20)
+        shape = float(steps) ** -recipe.step_decay / (1.0 + gap / (recipe.gap_seconds or np.inf))
+        sums[x][y] += round(by_type[code] * 2**20 * factor * shape)
     matrix: Neighbours = []
     for x in range(log.n_items):
         scored = [(y, float(np.float32(total / 2**20))) for y, total in sums[x].items() if total > 0]
