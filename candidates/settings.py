@@ -180,11 +180,13 @@ DEFAULT_RECIPES = {
 
 DEFAULT_SOURCES: dict[str, SourceSettings] = {
     "history": HistorySettings(),
-    "popularity": PopularitySettings(),
+    "popularity": PopularitySettings(k=10),
     "near_clicks": NeighboursSettings(matrix="clicks", k=80),
-    "near_carts_orders": NeighboursSettings(matrix="carts_orders", k=60),
-    "near_buy2buy": NeighboursSettings(matrix="buy2buy", k=30),
+    "near_carts_orders": NeighboursSettings(matrix="carts_orders", k=20),
+    "near_buy2buy": NeighboursSettings(matrix="buy2buy", k=15),
     "near_next": NeighboursSettings(matrix="next", k=30),
+    "item_knn": ItemKnnSettings(),
+    "walk_next": WalksSettings(matrix="next"),
 }
 
 

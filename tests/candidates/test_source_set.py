@@ -26,7 +26,7 @@ from tests.candidates.contract import assert_equal
 
 DEFAULT = CandidatesSettings()
 COLUMNS = ["history", "popularity_clicks", "popularity_carts", "popularity_orders"]
-NEAR = ["near_clicks", "near_carts_orders", "near_buy2buy", "near_next"]
+NEAR = ["near_clicks", "near_carts_orders", "near_buy2buy", "near_next", "item_knn", "walk_next"]
 
 
 class Last:
