@@ -103,8 +103,9 @@ def test_a_shop_without_types_or_time_does_without_and_says_so() -> None:
         "near_carts_orders": "there is no matrix carts_orders, because the shop has no time",
         "near_buy2buy": "there is no matrix buy2buy, because the shop has no time and no types",
         "near_next": "there is no matrix next, because the shop has no time",
+        "walk_next": "there is no matrix next, because the shop has no time",
     }
-    assert list(sources.lists(log)) == ["history", "popularity_clicks"]
+    assert list(sources.lists(log)) == ["history", "popularity_clicks", "item_knn"]
 
     by_place = CandidatesSettings(
         defaults=False, recipes={"any": Recipe(window_seconds=None)}, sources={"near": NeighboursSettings(matrix="any")}
