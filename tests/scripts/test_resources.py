@@ -15,9 +15,10 @@ def test_peak_counts_fresh_memory_and_leaves_out_mapped_files(tmp_path):
         mapped = np.load(tmp_path / "big.npy", mmap_mode="r")
         assert int(mapped.sum()) == 30_000_000
     with Meter() as busy:
-        block = np.ones(200_000_000, np.int8)
+        block = np.ones(600_000_000, np.int8)
         time.sleep(0.25)
-    assert busy.peak_bytes - idle.peak_bytes > 150_000_000
+    # Allocators may hand back what earlier tests had used meanwhile.
+    assert busy.peak_bytes - idle.peak_bytes > 300_000_000
     assert block.size > 0
     assert busy.wall_s >= 0.25
 

@@ -125,7 +125,7 @@ def test_a_sample_of_sessions_is_ranked_and_the_rules_are_scored_on_all(small, t
     reported = np.load(tmp_path / "runs" / "small" / "validation" / "rank" / "reported.npy")
     assert (np.diff(reported) > 0).all()
     low, high = after["ladder"]["rules"]["interval"]
-    assert low < before["ladder"]["rules"]["total"] < high
+    assert low < after["ladder"]["rules"]["total"] < high
 
 
 def test_killed_at_any_moment_and_run_again_gives_the_same_file(small, tmp_path):
