@@ -1,6 +1,7 @@
 """Rules: a Python function on one session, spread over processes by pandarallel; the place for a rule of your own."""
 
 import multiprocessing
+import sys
 import tempfile
 from collections.abc import Mapping
 from functools import partial
@@ -78,9 +79,10 @@ class Rules:
             log.save(Path(folder) / LOG)
             (Path(folder) / TABLES).symlink_to(self._saved_tables(), target_is_directory=True)
             task = partial(work, path=self.settings.function, folder=folder, target=target)
+            bar = self.settings.progress and sys.stdout.isatty()
             pandarallel.core.CONTEXT = multiprocessing.get_context("spawn")
             pandarallel.core.pandarallel.initialize(
-                nb_workers=self.workers, progress_bar=self.settings.progress, verbose=0, use_memory_fs=False
+                nb_workers=self.workers, progress_bar=bar, verbose=0, use_memory_fs=False
             )
             found: list[list[int]] = pd.Series(np.arange(len(log))).parallel_apply(task).tolist()
             return found

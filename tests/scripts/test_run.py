@@ -32,6 +32,7 @@ def small(tmp_path_factory) -> tuple[Path, Path, str]:
     done = run("run", config, folder / "runs")
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""  # bars are for terminals, and no library had a warning to give
+    assert ":::" not in done.stdout
     return config, folder / "runs", done.stdout
 
 
