@@ -30,7 +30,7 @@ def jobs(folder: Path) -> dict[str, Points]:
         for line in path.read_text(encoding="utf-8").splitlines():
             if line.startswith('{"job"'):
                 one = json.loads(line)
-                if "ours" in one:
+                if "ours" in one and "events" in one:
                     found[one["job"]][int(one["events"])] = (one["ours"]["wall_s"], one["ours"]["peak_gib"])
     return found
 
