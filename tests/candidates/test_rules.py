@@ -1,7 +1,11 @@
 """The handcrafted rules, rules of the user's own, and the worker processes."""
 
+import contextlib
+import os
+import pty
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -105,9 +109,20 @@ def test_a_wrong_rule_is_named(function: str, problem: str) -> None:
 
 def test_workers_give_the_lists_of_a_plain_loop_and_pass_on_errors() -> None:
     command = [sys.executable, "-m", "tests.candidates.parallel_rules"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert "equal: candidates.default_rules:rule" in done.stdout
-    assert "equal: tests.candidates.own_rules:last_and_popular" in done.stdout
-    assert "100.00%" in done.stdout  # the progress bars
-    assert "raised: a bug in the rule" in done.stdout
+    terminal, its_end = pty.openpty()  # a terminal, so that the progress bars show
+    process = subprocess.Popen(command, cwd=ROOT, stdout=its_end, stderr=subprocess.DEVNULL)
+    os.close(its_end)
+    limit = threading.Timer(120, process.kill)
+    limit.start()
+    out = b""
+    with contextlib.suppress(OSError):  # a terminal whose other end was closed says so by an error
+        while part := os.read(terminal, 1 << 16):
+            out += part
+    os.close(terminal)
+    status = process.wait()
+    limit.cancel()
+    assert status == 0, out[-2000:]
+    assert b"equal: candidates.default_rules:rule" in out
+    assert b"equal: tests.candidates.own_rules:last_and_popular" in out
+    assert b"100.00%" in out
+    assert b"raised: a bug in the rule" in out
