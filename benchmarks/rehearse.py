@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.harness import machine
-from benchmarks.stages import stages_of
+from benchmarks.stages import stages_of, title
 from events.compiled import ROOT
 from events.errors import InputError
 from events.files import atomic_folder, read_json, write_json
@@ -115,7 +115,7 @@ def show(figures: Figures) -> None:
     """Print the table of the stages, with the sum."""
     rows = [
         [
-            one["stage"] + (f" ({one['pass']})" if one["pass"] else ""),
+            title(one),
             f"{one['wall_s']:.1f}",
             f"{one['cpu_s']:.1f}",
             f"{one['peak_gib']:.2f}",

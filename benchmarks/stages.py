@@ -7,13 +7,13 @@ one JSON object.
 
 import argparse
 import json
-import platform
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
+from benchmarks.harness import machine
 from events.compiled import ROOT
 from scripts.pipeline import MANIFEST
 from scripts.run import STAGES
@@ -41,6 +41,11 @@ def stages_of(run: Path) -> list[dict[str, Any]]:
     return found
 
 
+def title(cost: dict[str, Any]) -> str:
+    """A stage and its pass, in words."""
+    return str(cost["stage"]) + (f" ({cost['pass']})" if cost["pass"] else "")
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run, print the table, then the JSON line."""
     parser = argparse.ArgumentParser(description="Cost of every stage on a synthetic shop.")
@@ -52,7 +57,7 @@ def main(argv: list[str] | None = None) -> int:
         events = json.loads((run / "validation" / "covisit" / MANIFEST).read_text(encoding="utf-8"))["rows"]
     rows = [
         [
-            one["stage"] + (f" ({one['pass']})" if one["pass"] else ""),
+            title(one),
             f"{one['wall_s']:.1f}",
             f"{one['cpu_s']:.1f}",
             f"{one['cpu_s'] / events * 1e6:.2f}",
@@ -62,7 +67,7 @@ def main(argv: list[str] | None = None) -> int:
         for one in stages
     ]
     print(table(["stage", "wall s", "CPU s", "CPU s / M events", "peak GiB", "MB written"], rows))
-    print(json.dumps({"job": "stages", "events": events, "machine": platform.processor(), "stages": stages}))
+    print(json.dumps({"job": "stages", "events": events, "machine": machine(), "stages": stages}))
     return 0
 
 

@@ -190,14 +190,16 @@ def _weights(
     steps[0] = 1.0  # no pair lies there
     decays = np.array([recipe.step_decay for recipe in recipes])
     gap = np.array([np.inf if recipe.gap_seconds is None else recipe.gap_seconds for recipe in recipes])
+    slope = np.array([recipe.time_slope if log.has_time else 0.0 for recipe in recipes])
     return Weights(
         group=np.array([1 << groups.index(recipe.pairs) for recipe in recipes], np.int64),
         per_type=per_type / quanta,
         base=np.array([recipe.time_base if log.has_time else 1.0 for recipe in recipes]),
-        slope=np.array([recipe.time_slope if log.has_time else 0.0 for recipe in recipes]),
+        slope=slope,
         span=np.array([tails.span]),
         steps=steps ** -decays[:, None],
         gap=gap,
+        sloped=np.flatnonzero(slope),
         shaped=np.flatnonzero((decays > 0) | np.isfinite(gap)),
     )
 

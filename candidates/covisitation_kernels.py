@@ -138,6 +138,7 @@ class Weights(NamedTuple):
     base, slope : float64[R] of the time of x, and ``span`` int64[1] seconds of the log
     steps       : float64[R, longest tail] by the places between x and y
     gap         : float64[R] seconds at which a pair weighs half; infinite for no matter
+    sloped      : int64 the recipes for which the time of x matters
     shaped      : int64 the recipes for which steps or gap matter
     """
 
@@ -148,6 +149,7 @@ class Weights(NamedTuple):
     span: Ints
     steps: Floats
     gap: Floats
+    sloped: Ints
     shaped: Ints
 
 
@@ -187,7 +189,7 @@ def insert_key(keys: Ints, size: int, k: int, key: int) -> int:
 
 
 @inline
-def weigh_event(weights: Weights, time: int, plain: Ints, unshaped: Floats) -> None:
+def weigh_event(weights: Weights, recipes: Ints, time: int, plain: Ints, unshaped: Floats) -> None:
     """Weight of a pair by the type of y and the time of x, [type, r]: rounded, and as it is before it is shaped.
 
     In ``plain`` the recipes that are shaped weigh nothing.
@@ -195,7 +197,7 @@ def weigh_event(weights: Weights, time: int, plain: Ints, unshaped: Floats) -> N
     span = weights.span[0]
     age = np.float64(time) / np.float64(span) if span > 0 else 0.0
     for code in range(4):
-        for r in range(weights.base.size):
+        for r in recipes:
             unshaped[code, r] = weights.per_type[code, r] * (weights.base[r] + weights.slope[r] * age)
             plain[code, r] = np.int64(np.rint(unshaped[code, r]))
         for r in weights.shaped:
@@ -225,8 +227,7 @@ def rank_neighbours(
     warm = np.int64(0)
     recipes = quanta.size
     plain, unshaped = np.empty((4, recipes), np.int64), np.empty((4, recipes), np.float64)
-    weigh_event(weights, 0, plain, unshaped)
-    sloped = bool((weights.slope != 0.0).any())
+    weigh_event(weights, np.arange(recipes), 0, plain, unshaped)
     once, windows, groups, n_windows = pairs.once[0], pairs.windows, pairs.groups, pairs.windows.size
     group, shaped = weights.group, weights.shaped
     best, size, enough = np.empty((recipes, out_aids.shape[2]), np.int64), np.empty_like(top_k), np.empty_like(top_k)
@@ -240,8 +241,8 @@ def rank_neighbours(
             time, x_code = time_of(words[i]), type_of(words[i])
             back, ahead = pairs.reach[x_code, 0], pairs.reach[x_code, 1]
             row = x_code * 2 * 4 * (n_windows + 1)
-            if sloped:
-                weigh_event(weights, time, plain, unshaped)
+            if weights.sloped.size > 0:
+                weigh_event(weights, weights.sloped, time, plain, unshaped)
             j = i  # becomes the latest event in reach: times ascend in a session
             while not begins(words[j + 1]) and time_of(words[j + 1]) - time < ahead:
                 j += 1

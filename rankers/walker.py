@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from numba.cpython.unsafe.numbers import trailing_zeros  # one instruction, for which numba has no public name
 
+from candidates.arrays import F32, F64, I32, I64
 from events.compiled import kernel
 
 BLOCK: Final = 512
@@ -21,10 +22,6 @@ BLOCK: Final = 512
 ZERO: Final = np.float32(1e-35)
 """LightGBM takes a value that is not farther than this from 0 for 0."""
 
-I32 = npt.NDArray[np.int32]
-I64 = npt.NDArray[np.int64]
-F32 = npt.NDArray[np.float32]
-F64 = npt.NDArray[np.float64]
 Unsigned = npt.NDArray[np.unsignedinteger]
 
 
