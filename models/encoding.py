@@ -1,0 +1,104 @@
+"""Sessions to vectors, in batches of fixed shapes: a session's vector is the same, bit for bit, in any company.
+
+A matrix product rounds differently for another number of rows. So sessions are grouped by their length, rounded up to
+a power of two, and encoded so many at a time, short batches filled up.
+"""
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from events.arrays import F32, I64, Flags
+from events.log import SessionLog
+from models.batches import pad
+from models.network import SessionNetwork
+
+ROWS = {"cpu": 64, "cuda": 2048}
+"""Sessions encoded at a time."""
+
+
+def keep_known(log: SessionLog, known: Flags) -> tuple[SessionLog, I64 | None]:
+    """The log without events on unknown items, and int64 places of those kept; ``None`` if all are."""
+    kept = known[log.aids]
+    if kept.all():
+        return log, None
+    before = np.zeros(log.n_events + 1, np.int64)
+    np.cumsum(kept, out=before[1:])
+    places = np.flatnonzero(kept)
+    less = SessionLog(
+        sessions=log.sessions,
+        groups=log.groups,
+        offsets=before[log.offsets],
+        aids=log.aids[places],
+        ts=None if log.ts is None else log.ts[places],
+        types=None if log.types is None else log.types[places],
+        n_items=log.n_items,
+    )
+    return less, places
+
+
+def fixed_batches(log: SessionLog, length: int, rows: int) -> Iterator[tuple[I64, I64, I64, int]]:
+    """Sessions with events, in batches of one shape: (sessions int64[n <= rows], starts int64[rows], sizes, L).
+
+    The last ``length`` events of each are read; places beyond the n sessions repeat the first.
+    """
+    sizes = np.minimum(log.lengths, length)
+    width = 1
+    while True:
+        mine = np.flatnonzero((sizes > width // 2) & (sizes <= width))
+        for first in range(0, mine.size, rows):
+            part = mine[first : first + rows]
+            filled = np.concatenate([part, np.full(rows - part.size, part[0])])
+            yield part, log.offsets[filled + 1] - sizes[filled], sizes[filled], min(width, length)
+        if width >= length:
+            return
+        width *= 2
+
+
+@torch.no_grad()
+def encode(
+    network: SessionNetwork, table: F32, log: SessionLog, length: int, target: int, device: torch.device
+) -> tuple[F32, F32 | None]:
+    """Query vectors float32[S, d] of sessions (0 without events), and what their own events add to their items.
+
+    table  : float32[n_items, d] input embeddings;  target : 0 clicks, 1 carts, 2 orders
+    """
+    queries = np.zeros((len(log), table.shape[1]), np.float32)
+    added = None if network.copying is None else np.zeros(log.n_events, np.float32)
+    for sessions, starts, sizes, width in fixed_batches(log, length, ROWS[device.type]):
+        inputs = pad(log, starts, sizes, width)
+        items, types, gaps = (torch.from_numpy(one).to(device) for one in inputs)
+        rows = torch.from_numpy(table[inputs[0]]).to(device)
+        lengths = torch.from_numpy(sizes).to(device)
+        states = network.states(rows, types, gaps, lengths)
+        last = states[torch.arange(len(states), device=device), lengths - 1]
+        asked = network.ask(last, torch.full((len(last),), target, device=device))
+        queries[sessions] = asked[: sessions.size].cpu().numpy()
+        if added is not None:
+            bonus = copy_bonus(network, asked, states, items, network.items(rows), lengths).cpu().numpy()
+            for t in range(width):
+                there = t < sizes[: sessions.size]
+                added[starts[: sessions.size][there] + t] = bonus[: sessions.size][there, t]
+    return queries, added
+
+
+def copy_bonus(
+    network: SessionNetwork, queries: Tensor, states: Tensor, items: Tensor, vectors: Tensor, lengths: Tensor
+) -> Tensor:
+    """float[B, L]: what copying adds to the score s of each event's item: ln(1 + Σ e^a / e^s), a over its places.
+
+    The last event on an item has it all, the others 0.
+    """
+    assert network.copying is not None
+    places = torch.arange(items.shape[1], device=items.device)
+    logits = network.copying(queries[:, None], states, (lengths - 1)[:, None])[:, 0]
+    scores = (queries[:, None] * vectors).sum(-1)
+    there = places < lengths[:, None]
+    same = (items[:, :, None] == items[:, None, :]) & there[:, None, :]
+    mass = torch.logsumexp(torch.where(same, logits[:, None, :], -math.inf), dim=2)
+    later = (same & (places[None, None, :] > places[None, :, None])).any(2)
+    bonus = torch.nn.functional.softplus(mass - scores)
+    return torch.where(there & ~later, bonus, 0.0)

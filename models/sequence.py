@@ -1,0 +1,239 @@
+"""Sequence models as retrievers: one encoder of the session, one item table, trained to predict what comes later."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from events.arrays import F32, I64, Flags
+from events.columns import TARGETS
+from events.errors import InputError
+from events.files import need_array, read_json, save_arrays, write_json
+from events.log import SessionLog
+from models.batches import Batch, PositiveRule, TrainingBatches
+from models.checkpoint import load_state, save_state
+from models.copying import copied_softmax
+from models.encoding import encode, keep_known
+from models.exact import best_items
+from models.holdout import TOP, HeldOut, hold_out
+from models.losses import correct_logq, full_softmax, mask_collisions, sampled_loss
+from models.negatives import NegativeSampler
+from models.network import SessionNetwork
+from models.parallel import rank_and_size
+from models.table import DenseTable, ItemTable
+from models.trainer import Epoch, Trainer, pick_device
+from models.training_settings import SequenceSettings
+
+
+class SequenceRetriever:
+    """A retriever whose session encoder reads the last events in order, their types and the gaps between them.
+
+    The target is an input of the encoder's last layer (``models.network.Queries``), so one model serves clicks, carts
+    and orders. An unseen session gets its vector like any other: by reading its events; items that no fitted session
+    holds are passed over. Uses types and time where a log has them; needs neither.
+    """
+
+    needs: frozenset[str] = frozenset()
+    encoder: ClassVar[Any]
+
+    def __init__(self, name: str, settings: SequenceSettings, threads: int = 0, work: Path | None = None) -> None:
+        """``threads`` of torch, 0 leaves them; ``work`` keeps the checkpoint of the training, ``None`` none."""
+        self.name, self.settings, self._work = name, settings, work
+        self._threads = settings.training.threads or threads
+        self._device = pick_device(settings.training.device)
+        self.targets: tuple[str, ...] = ()
+        self.history: list[Epoch] = []
+        self._network: SessionNetwork | None = None
+        self._table: F32 = np.zeros((0, settings.dim), np.float32)
+        self._vectors = self._table
+        self._known: Flags = np.zeros(0, np.bool_)
+
+    @property
+    def known(self) -> Flags:
+        """bool[n_items] items of fitted sessions."""
+        return self._known
+
+    def fit(self, log: SessionLog) -> Self:
+        """Train on every session with two events or more, but those held out for early stopping."""
+        training = self.settings.training
+        self._known = np.zeros(log.n_items, np.bool_)
+        self._known[log.aids] = True
+        train, held_out = hold_out(log, training.holdout, training.holdout_sessions, training.seed)
+        with torch.random.fork_rng():
+            torch.manual_seed(training.seed)
+            network = self._new_network(log.has).to(self._device)
+            weight = torch.randn(log.n_items, self.settings.dim) / np.sqrt(self.settings.dim)
+        task = NextItems(self.settings, network, weight.to(self._device), train, held_out, self._known, self._device)
+        identity = [type(self).__name__, self.settings.model_dump(mode="json"), len(log), log.n_events, sorted(log.has)]
+        trainer = Trainer(self.name, training.model_copy(update={"threads": self._threads}), self._work, identity)
+        self.history = trainer.run(task)
+        self._take(network, task.table.weight.detach().cpu().numpy(), log.has)
+        return self
+
+    def item_vectors(self, target: str | None = None) -> F32:  # noqa: ARG002  (targets share the items' vectors)
+        """float32[n_items, d], one set for all targets."""
+        return self._vectors
+
+    def session_vectors(self, log: SessionLog, target: str | None = None) -> F32:
+        """float32[S, d] of what goes on with each session; of clicks where no target is named."""
+        return self._encode(log, target)[0]
+
+    def revisits(self, log: SessionLog, target: str | None = None) -> F32 | None:
+        """float32[N] of what copying adds to the items of the session; ``None`` without copying."""
+        return self._encode(log, target)[1]
+
+    def save(self, folder: Path) -> None:
+        """Write the network, the item table and the items' vectors."""
+        assert self._network is not None
+        save_state(folder / "network", {"network": self._network.state_dict()})
+        save_arrays(folder, table=self._table, known=self._known, vectors=self._vectors)
+        write_json(folder / "model.json", {"has": sorted(self._has), "dim": self.settings.dim})
+
+    def load(self, folder: Path) -> Self:
+        """Open what :meth:`save` wrote; the table and the vectors are memory-mapped.
+
+        Raises
+        ------
+        InputError
+            If a file is missing or was written with other settings.
+        """
+        meta = read_json(folder / "model.json")
+        network = self._new_network(frozenset(meta["has"])).to(self._device)
+        try:
+            network.load_state_dict(load_state(folder / "network")["network"])
+        except (RuntimeError, KeyError):
+            problem, remedy = "trained with other settings", "run the stage retrievers again"
+            raise InputError(folder, None, problem, remedy) from None
+        self._known, self._table = need_array(folder, "known"), need_array(folder, "table")
+        self._vectors = need_array(folder, "vectors")
+        self._set(network, frozenset(meta["has"]))
+        return self
+
+    def _new_network(self, has: frozenset[str]) -> SessionNetwork:
+        return SessionNetwork(self.settings, type(self).encoder, has)
+
+    def _take(self, network: SessionNetwork, table: F32, has: frozenset[str]) -> None:
+        table[~self._known] = 0.0
+        self._table = table
+        self._vectors = network.items(torch.from_numpy(table)).detach().numpy()
+        self._set(network, has)
+
+    def _set(self, network: SessionNetwork, has: frozenset[str]) -> None:
+        self._network, self._has = network.eval(), has
+        self.targets = TARGETS if "types" in has else ()
+
+    def _encode(self, log: SessionLog, target: str | None) -> tuple[F32, F32 | None]:
+        assert self._network is not None
+        less, places = keep_known(log, self._known)
+        code = 0 if target is None else TARGETS.index(target)
+        queries, added = encode(self._network, self._table, less, self.settings.length, code, self._device)
+        if added is not None and places is not None:
+            spread = np.zeros(log.n_events, np.float32)
+            spread[places] = added
+            added = spread
+        return queries, added
+
+
+class NextItems:
+    """The task of a sequence model: each position of a session predicts one of the items that come later."""
+
+    def __init__(
+        self,
+        settings: SequenceSettings,
+        network: SessionNetwork,
+        weight: Tensor,
+        log: SessionLog,
+        held_out: HeldOut | None,
+        known: Flags,
+        device: torch.device,
+    ) -> None:
+        self.module: nn.Module = network
+        self._network, self._settings, self._log = network, settings, log
+        self._held_out, self._known, self._device = held_out, known, device
+        self._full = settings.loss.name == "full_softmax"
+        if self._full:
+            table = DenseTable(weight)
+            network.register_parameter("item_table", table.parameter)
+            self.table: ItemTable = table
+        else:
+            self.table = ItemTable(weight)
+        self._rule = PositiveRule(settings.target_weights, settings.horizon, settings.horizon_decay)
+        self._sampler: NegativeSampler | None = None
+
+    def batches(self, epoch: int, skip: int) -> Iterator[tuple[Batch, float]]:
+        """The batches of an epoch, this process's share of them."""
+        settings, (rank, size) = self._settings, rank_and_size()
+        made = TrainingBatches(
+            self._log, settings.length, settings.training.batch_tokens, self._rule, settings.training.seed, rank, size
+        )
+        return made.epoch(epoch, skip)
+
+    def loss(self, batch: Batch, step: int) -> tuple[Tensor, int, int]:
+        """Mean loss of the batch's positions."""
+        network, device = self._network, self._device
+
+        def move(array: I64) -> Tensor:
+            return torch.from_numpy(array).to(device, non_blocking=True)
+
+        items, positives = move(batch.items), move(batch.positives)
+        negatives, log_q = self._draw(step, positives)
+        rows, (at, liked, against) = self.table.lookup([items, positives, negatives])
+        lengths, places = move(batch.lengths), move(batch.places)
+        states = network.states(rows[at], move(batch.types), move(batch.gaps), lengths)
+        flat = states.reshape(-1, states.shape[2])[places]
+        queries = network.ask(flat, move(batch.targets))
+        vectors = network.items(rows)
+        scores = (queries * vectors[liked]).sum(1)
+        if self._full:
+            losses = full_softmax(queries, vectors, positives)
+        else:
+            found = queries @ vectors[against].T
+            if self._settings.negatives.logq and self._settings.loss.name == "sampled_softmax":
+                found = correct_logq(found.float(), log_q)
+            found = mask_collisions(found, positives, negatives)
+            losses = self._sampled_loss(scores, found)
+        if network.copying is not None:
+            logits = self._copy_logits(queries, states, places)
+            losses = copied_softmax(losses, scores, logits, items[places // items.shape[1]] == positives[:, None])
+        return losses.mean(), positives.numel(), int(batch.lengths.sum())
+
+    def _copy_logits(self, queries: Tensor, states: Tensor, places: Tensor) -> Tensor:
+        """float[M, L], made for all positions of the batch at once."""
+        assert self._network.copying is not None
+        b, length, dim = states.shape
+        asked = queries.new_zeros(b * length, dim).index_copy(0, places, queries).view(b, length, dim)
+        positions = torch.arange(length, device=states.device).expand(b, length)
+        logits: Tensor = self._network.copying(asked, states, positions)
+        return logits.view(b * length, length)[places]
+
+    def validate(self) -> float | None:
+        """Recall@20 of the held-out sessions."""
+        if self._held_out is None:
+            return None
+        table = self.table.weight.detach().cpu().numpy()
+        vectors = self._network.items(torch.from_numpy(table)).detach().numpy()
+        visible, _ = keep_known(self._held_out.log, self._known)
+
+        def recommend(log: SessionLog, target: str) -> Any:
+            code = TARGETS.index(target)
+            queries, added = encode(self._network, table, log, self._settings.length, code, self._device)
+            return best_items(log, queries, vectors, self._known, TOP, added)
+
+        return HeldOut(visible, self._held_out.labels).recall(recommend)
+
+    def _draw(self, step: int, positives: Tensor) -> tuple[Tensor, Tensor]:
+        settings = self._settings.negatives
+        if self._full:
+            return positives[:0], positives[:0]
+        if self._sampler is None:
+            counts = np.bincount(self._log.aids, minlength=self._log.n_items)
+            seed = self._settings.training.seed + rank_and_size()[0]
+            self._sampler = NegativeSampler(counts, settings.uniform, settings.power, seed).to(self._device)
+            self._sampled_loss = sampled_loss(self._settings.loss, self._sampler.sampling_rate)
+        if settings.in_batch == 0:
+            return self._sampler.draw(step)
+        chosen = torch.randperm(positives.numel(), device=positives.device)[: settings.in_batch]
+        return self._sampler.draw_with_batch(step, positives[chosen])

@@ -1,0 +1,70 @@
+"""The item table of a model and how it is trained: row by row, or whole with the rest of the model."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from models.parallel import gather_rows
+from models.row_optimizer import RowAdam
+
+
+class ItemTable:
+    """float32[n, d] embeddings outside of autograd: a step gathers the rows it needs and updates just these.
+
+    Dense Adam on such a table costs many times the rest of a step when items are many.
+    """
+
+    def __init__(self, weight: Tensor) -> None:
+        self.weight = weight
+        self.optimizer = RowAdam(weight)
+        self._rows: Tensor | None = None
+        self._leaf: Tensor | None = None
+
+    def lookup(self, ids: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """The rows of these ids, float32[U, d] that collects a gradient, and each of ``ids`` as places in them."""
+        flat = torch.cat([one.reshape(-1) for one in ids])
+        rows, inverse = torch.unique(flat, return_inverse=True)
+        self._rows, self._leaf = rows, self.weight[rows].requires_grad_()
+        parts = torch.split(inverse, [one.numel() for one in ids])
+        return self._leaf, [part.view(one.shape) for part, one in zip(parts, ids, strict=True)]
+
+    def step(self, rate: float) -> None:
+        """Update the rows of the last lookup by their gradient, averaged over the processes of a run."""
+        assert self._rows is not None
+        assert self._leaf is not None
+        assert self._leaf.grad is not None
+        self.optimizer.step(*gather_rows(self._rows, self._leaf.grad), rate)
+        self._rows = self._leaf = None
+
+    def state(self) -> dict[str, Any]:
+        """All that training goes on from."""
+        return {"weight": self.weight, "optimizer": self.optimizer.state_dict()}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Go on from :meth:`state`."""
+        self.weight.copy_(state["weight"])
+        self.optimizer.load_state_dict(state["optimizer"])
+
+
+class DenseTable(ItemTable):
+    """The same, trained as a parameter with the rest of the model: where every step needs every row."""
+
+    def __init__(self, weight: Tensor) -> None:
+        self.parameter = nn.Parameter(weight)
+        self.weight = self.parameter.data
+
+    def lookup(self, ids: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """The whole table, and the ids as they are."""
+        return self.parameter, ids
+
+    def step(self, rate: float) -> None:
+        """Nothing: the optimiser of the model has done it."""
+
+    def state(self) -> dict[str, Any]:
+        """The weights; the optimiser's state is kept with the model's."""
+        return {"weight": self.weight}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Go on from :meth:`state`."""
+        self.weight.copy_(state["weight"])
