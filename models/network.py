@@ -88,13 +88,18 @@ class SessionNetwork(nn.Module):
         self.copying = Copying(dim) if settings.copying else None
         self.log_scale = nn.Parameter(torch.tensor(math.log(SCALE))) if settings.normalise else None
 
-    def states(self, embedded: Tensor, types: Tensor, gaps: Tensor, lengths: Tensor) -> Tensor:
-        """float[B, L, d] of item embeddings float[B, L, d], types and gap buckets int64[B, L], lengths int64[B]."""
+    def embed(self, embedded: Tensor, types: Tensor, gaps: Tensor) -> Tensor:
+        """float[B, L, d] the encoder's input: item embeddings float[B, L, d] with types and gap buckets int64[B, L]."""
         if self.types is not None:
             embedded = embedded + self.types(types)
         if self.gaps is not None:
             embedded = embedded + self.gaps(gaps)
-        states: Tensor = self.encoder(self.dropout(embedded), lengths)
+        dropped: Tensor = self.dropout(embedded)
+        return dropped
+
+    def states(self, embedded: Tensor, types: Tensor, gaps: Tensor, lengths: Tensor) -> Tensor:
+        """float[B, L, d] of item embeddings float[B, L, d], types and gap buckets int64[B, L], lengths int64[B]."""
+        states: Tensor = self.encoder(self.embed(embedded, types, gaps), lengths)
         return states
 
     def ask(self, states: Tensor, targets: Tensor) -> Tensor:

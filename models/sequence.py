@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from events.arrays import F32, I64, Flags
+from events.arrays import F32, I32, I64, Flags
 from events.columns import TARGETS
 from events.errors import InputError
 from events.files import need_array, read_json, save_arrays, write_json
@@ -66,11 +66,13 @@ class SequenceRetriever:
             torch.manual_seed(training.seed)
             network = self._new_network(log.has).to(self._device)
             weight = torch.randn(log.n_items, self.settings.dim) / np.sqrt(self.settings.dim)
-        task = NextItems(self.settings, network, weight.to(self._device), train, held_out, self._known, self._device)
+        task = self._new_task(network, weight.to(self._device), train, held_out)
         identity = [type(self).__name__, self.settings.model_dump(mode="json"), len(log), log.n_events, sorted(log.has)]
         trainer = Trainer(self.name, training.model_copy(update={"threads": self._threads}), self._work, identity)
         self.history = trainer.run(task)
-        self._take(network, task.table.weight.detach().cpu().numpy(), log.has)
+        self._table, self._vectors = task.table.weight.detach().cpu().numpy(), task.vectors()
+        self._table[~self._known] = self._vectors[~self._known] = 0.0
+        self._set(network, log.has)
         return self
 
     def item_vectors(self, target: str | None = None) -> F32:  # noqa: ARG002  (targets share the items' vectors)
@@ -115,11 +117,10 @@ class SequenceRetriever:
     def _new_network(self, has: frozenset[str]) -> SessionNetwork:
         return SessionNetwork(self.settings, type(self).encoder, has)
 
-    def _take(self, network: SessionNetwork, table: F32, has: frozenset[str]) -> None:
-        table[~self._known] = 0.0
-        self._table = table
-        self._vectors = network.items(torch.from_numpy(table)).detach().numpy()
-        self._set(network, has)
+    def _new_task(
+        self, network: SessionNetwork, weight: Tensor, train: SessionLog, held_out: HeldOut | None
+    ) -> "NextItems":
+        return NextItems(self.settings, network, weight, train, held_out, self._known, self._device)
 
     def _set(self, network: SessionNetwork, has: frozenset[str]) -> None:
         self._network, self._has = network.eval(), has
@@ -149,8 +150,11 @@ class NextItems:
         held_out: HeldOut | None,
         known: Flags,
         device: torch.device,
+        hard: I32 | None = None,
     ) -> None:
+        """``hard``: int32[n_items, H] items that stand against each positive beside the sampled ones, -1 for none."""
         self.module: nn.Module = network
+        self._hard = None if hard is None or hard.shape[1] == 0 else torch.from_numpy(hard).to(device)
         self._network, self._settings, self._log = network, settings, log
         self._held_out, self._known, self._device = held_out, known, device
         self._full = settings.loss.name == "full_softmax"
@@ -173,19 +177,15 @@ class NextItems:
 
     def loss(self, batch: Batch, step: int) -> tuple[Tensor, int, int]:
         """Mean loss of the batch's positions."""
-        network, device = self._network, self._device
-
-        def move(array: I64) -> Tensor:
-            return torch.from_numpy(array).to(device, non_blocking=True)
-
-        items, positives = move(batch.items), move(batch.positives)
+        network = self._network
+        items, positives = self._move(batch.items), self._move(batch.positives)
         negatives, log_q = self._draw(step, positives)
-        rows, (at, liked, against) = self.table.lookup([items, positives, negatives])
-        lengths, places = move(batch.lengths), move(batch.places)
-        states = network.states(rows[at], move(batch.types), move(batch.gaps), lengths)
+        hard = self._against_each(positives)
+        rows, (at, liked, against, near) = self.table.lookup([items, positives, negatives, hard])
+        states, places = self._states(batch, rows[at]), self._move(batch.places)
         flat = states.reshape(-1, states.shape[2])[places]
-        queries = network.ask(flat, move(batch.targets))
-        vectors = network.items(rows)
+        queries = network.ask(flat, self._move(batch.targets))
+        vectors = self.item_vectors(rows)
         scores = (queries * vectors[liked]).sum(1)
         if self._full:
             losses = full_softmax(queries, vectors, positives)
@@ -194,11 +194,40 @@ class NextItems:
             if self._settings.negatives.logq and self._settings.loss.name == "sampled_softmax":
                 found = correct_logq(found.float(), log_q)
             found = mask_collisions(found, positives, negatives)
+            if near.numel():
+                # Each stands against its positive once and surely: ln 1 is its correction.
+                found = torch.cat(
+                    [found, mask_collisions(_each(queries, vectors[near]).to(found.dtype), positives, hard)], dim=1
+                )
             losses = self._sampled_loss(scores, found)
         if network.copying is not None:
             logits = self._copy_logits(queries, states, places)
             losses = copied_softmax(losses, scores, logits, items[places // items.shape[1]] == positives[:, None])
         return losses.mean(), positives.numel(), int(batch.lengths.sum())
+
+    def item_vectors(self, rows: Tensor) -> Tensor:
+        """float[U, d] that queries are compared with, of rows float[U, d] of the last lookup."""
+        return self._network.items(rows)
+
+    def vectors(self) -> F32:
+        """float32[n_items, d] that queries are compared with."""
+        vectors: F32 = self._network.items(self.table.weight.detach().cpu()).detach().numpy()
+        return vectors
+
+    def _states(self, batch: Batch, embedded: Tensor) -> Tensor:
+        """float[B, L, d] that the batch's places are places of."""
+        types, gaps, lengths = self._move(batch.types), self._move(batch.gaps), self._move(batch.lengths)
+        return self._network.states(embedded, types, gaps, lengths)
+
+    def _move(self, array: I64) -> Tensor:
+        return torch.from_numpy(array).to(self._device, non_blocking=True)
+
+    def _against_each(self, positives: Tensor) -> Tensor:
+        """int64[M, H] hard negatives; where an item has fewer, its own number, which counts as a collision."""
+        if self._hard is None or self._full:
+            return positives.new_zeros(positives.numel(), 0)
+        hard = self._hard[positives].long()
+        return torch.where(hard < 0, positives[:, None], hard)
 
     def _copy_logits(self, queries: Tensor, states: Tensor, places: Tensor) -> Tensor:
         """float[M, L], made for all positions of the batch at once."""
@@ -213,8 +242,7 @@ class NextItems:
         """Recall@20 of the held-out sessions."""
         if self._held_out is None:
             return None
-        table = self.table.weight.detach().cpu().numpy()
-        vectors = self._network.items(torch.from_numpy(table)).detach().numpy()
+        table, vectors = self.table.weight.detach().cpu().numpy(), self.vectors()
         visible, _ = keep_known(self._held_out.log, self._known)
 
         def recommend(log: SessionLog, target: str) -> Any:
@@ -237,3 +265,8 @@ class NextItems:
             return self._sampler.draw(step)
         chosen = torch.randperm(positives.numel(), device=positives.device)[: settings.in_batch]
         return self._sampler.draw_with_batch(step, positives[chosen])
+
+
+def _each(queries: Tensor, vectors: Tensor) -> Tensor:
+    """float[M, H] inner products of queries float[M, d] with vectors float[M, H, d] of their own."""
+    return torch.bmm(vectors, queries[:, :, None].to(vectors.dtype)).squeeze(2)

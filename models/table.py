@@ -29,6 +29,12 @@ class ItemTable:
         parts = torch.split(inverse, [one.numel() for one in ids])
         return self._leaf, [part.view(one.shape) for part, one in zip(parts, ids, strict=True)]
 
+    @property
+    def rows(self) -> Tensor:
+        """int64[U] rows of the last lookup."""
+        assert self._rows is not None
+        return self._rows
+
     def step(self, rate: float) -> None:
         """Update the rows of the last lookup by their gradient, averaged over the processes of a run."""
         assert self._rows is not None
@@ -57,6 +63,11 @@ class DenseTable(ItemTable):
     def lookup(self, ids: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
         """The whole table, and the ids as they are."""
         return self.parameter, ids
+
+    @property
+    def rows(self) -> Tensor:
+        """int64[n] all rows."""
+        return torch.arange(len(self.weight), device=self.weight.device)
 
     def step(self, rate: float) -> None:
         """Nothing: the optimiser of the model has done it."""
