@@ -136,7 +136,7 @@ def hide(batch: Batch, hidden_share: float, cut_share: float, rng: np.random.Gen
     and its type the target. The last event of a window of one event is never hidden.
     """
     b, length = batch.items.shape
-    cut = rng.random(b) < cut_share
+    cut: Flags = rng.random((b,)) < cut_share
     lengths = np.where(cut, 1 + (rng.random(b) * batch.lengths).astype(np.int64), batch.lengths)
     may_hide: Flags = ~cut[:, None] & (np.arange(length) < lengths[:, None])
     hidden: Flags = may_hide & (rng.random((b, length)) < hidden_share)
