@@ -70,9 +70,7 @@ class SequenceRetriever:
         identity = [type(self).__name__, self.settings.model_dump(mode="json"), len(log), log.n_events, sorted(log.has)]
         trainer = Trainer(self.name, training.model_copy(update={"threads": self._threads}), self._work, identity)
         self.history = trainer.run(task)
-        self._table, self._vectors = task.table.weight.detach().cpu().numpy(), task.vectors()
-        self._table[~self._known] = self._vectors[~self._known] = 0.0
-        self._set(network, log.has)
+        self._take(network, task.inputs(), log.has)
         return self
 
     def item_vectors(self, target: str | None = None) -> F32:  # noqa: ARG002  (targets share the items' vectors)
@@ -121,6 +119,12 @@ class SequenceRetriever:
         self, network: SessionNetwork, weight: Tensor, train: SessionLog, held_out: HeldOut | None
     ) -> "NextItems":
         return NextItems(self.settings, network, weight, train, held_out, self._known, self._device)
+
+    def _take(self, network: SessionNetwork, table: F32, has: frozenset[str]) -> None:
+        table[~self._known] = 0.0
+        self._table = table
+        self._vectors = network.items(torch.from_numpy(table)).detach().numpy()
+        self._set(network, has)
 
     def _set(self, network: SessionNetwork, has: frozenset[str]) -> None:
         self._network, self._has = network.eval(), has
@@ -182,10 +186,11 @@ class NextItems:
         negatives, log_q = self._draw(step, positives)
         hard = self._against_each(positives)
         rows, (at, liked, against, near) = self.table.lookup([items, positives, negatives, hard])
+        rows = self.read_items(rows)
         states, places = self._states(batch, rows[at]), self._move(batch.places)
         flat = states.reshape(-1, states.shape[2])[places]
         queries = network.ask(flat, self._move(batch.targets))
-        vectors = self.item_vectors(rows)
+        vectors = network.items(rows)
         scores = (queries * vectors[liked]).sum(1)
         if self._full:
             losses = full_softmax(queries, vectors, positives)
@@ -205,14 +210,14 @@ class NextItems:
             losses = copied_softmax(losses, scores, logits, items[places // items.shape[1]] == positives[:, None])
         return losses.mean(), positives.numel(), int(batch.lengths.sum())
 
-    def item_vectors(self, rows: Tensor) -> Tensor:
-        """float[U, d] that queries are compared with, of rows float[U, d] of the last lookup."""
-        return self._network.items(rows)
+    def read_items(self, rows: Tensor) -> Tensor:
+        """float[U, d]: what the rows float[U, d] of the last lookup are to the model, read and compared with."""
+        return rows
 
-    def vectors(self) -> F32:
-        """float32[n_items, d] that queries are compared with."""
-        vectors: F32 = self._network.items(self.table.weight.detach().cpu()).detach().numpy()
-        return vectors
+    def inputs(self) -> F32:
+        """float32[n_items, d]: the same of all items."""
+        inputs: F32 = self.table.weight.detach().cpu().numpy()
+        return inputs
 
     def _states(self, batch: Batch, embedded: Tensor) -> Tensor:
         """float[B, L, d] that the batch's places are places of."""
@@ -242,7 +247,8 @@ class NextItems:
         """Recall@20 of the held-out sessions."""
         if self._held_out is None:
             return None
-        table, vectors = self.table.weight.detach().cpu().numpy(), self.vectors()
+        table = self.inputs()
+        vectors = self._network.items(torch.from_numpy(table)).detach().numpy()
         visible, _ = keep_known(self._held_out.log, self._known)
 
         def recommend(log: SessionLog, target: str) -> Any:

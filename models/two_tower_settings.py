@@ -1,0 +1,27 @@
+"""Settings of the two-tower model (no torch here)."""
+
+from typing import Literal
+
+from pydantic import model_validator
+
+from models.training_settings import NegativeSettings, Positive, SequenceSettings
+
+
+class TwoTowerSettings(SequenceSettings):
+    """A tower for sessions and one for items."""
+
+    kind: Literal["two_tower"] = "two_tower"
+    normalise: bool = True
+    hidden: Positive = 128
+    """Width of the towers' inner layers."""
+    pools: Positive = 4
+    """Weighted means of the session's items, each with weights of its own for places, recency and items."""
+    negatives: NegativeSettings = NegativeSettings(uniform=256, in_batch=768)
+
+    @model_validator(mode="after")
+    def _pools_fit(self) -> "TwoTowerSettings":
+        if self.dim % self.pools:
+            raise ValueError("dim must be a multiple of pools")
+        if self.copying:
+            raise ValueError("copying needs an encoder that reads events in order")
+        return self
