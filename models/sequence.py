@@ -162,12 +162,8 @@ class NextItems:
         self._network, self._settings, self._log = network, settings, log
         self._held_out, self._known, self._device = held_out, known, device
         self._full = settings.loss.name == "full_softmax"
-        if self._full:
-            table = DenseTable(weight)
-            network.register_parameter("item_table", table.parameter)
-            self.table: ItemTable = table
-        else:
-            self.table = ItemTable(weight)
+        chosen = settings.training.item_optimizer
+        self.table: ItemTable = DenseTable(weight) if self._full else ItemTable(weight, chosen)
         self._rule = PositiveRule(settings.target_weights, settings.horizon, settings.horizon_decay)
         self._sampler: NegativeSampler | None = None
 

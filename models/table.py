@@ -5,7 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from models.parallel import gather_rows
+from models.optimizer_settings import RowAdamSettings
+from models.parallel import average_gradients, gather_rows
 from models.row_optimizer import RowAdam
 
 
@@ -15,9 +16,9 @@ class ItemTable:
     Dense Adam on such a table costs many times the rest of a step when items are many.
     """
 
-    def __init__(self, weight: Tensor) -> None:
+    def __init__(self, weight: Tensor, settings: RowAdamSettings | None = None) -> None:
         self.weight = weight
-        self.optimizer = RowAdam(weight)
+        self.optimizer = RowAdam(weight, settings)
         self._rows: Tensor | None = None
         self._leaf: Tensor | None = None
 
@@ -25,7 +26,7 @@ class ItemTable:
         """The rows of these ids, float32[U, d] that collects a gradient, and each of ``ids`` as places in them."""
         flat = torch.cat([one.reshape(-1) for one in ids])
         rows, inverse = torch.unique(flat, return_inverse=True)
-        self._rows, self._leaf = rows, self.weight[rows].requires_grad_()
+        self._rows, self._leaf = rows, self.optimizer.gather(rows)
         parts = torch.split(inverse, [one.numel() for one in ids])
         return self._leaf, [part.view(one.shape) for part, one in zip(parts, ids, strict=True)]
 
@@ -54,11 +55,12 @@ class ItemTable:
 
 
 class DenseTable(ItemTable):
-    """The same, trained as a parameter with the rest of the model: where every step needs every row."""
+    """The same, trained whole by Adam: where every step needs every row."""
 
     def __init__(self, weight: Tensor) -> None:
         self.parameter = nn.Parameter(weight)
         self.weight = self.parameter.data
+        self.adam = torch.optim.Adam([self.parameter], betas=(0.9, 0.98))
 
     def lookup(self, ids: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
         """The whole table, and the ids as they are."""
@@ -70,12 +72,17 @@ class DenseTable(ItemTable):
         return torch.arange(len(self.weight), device=self.weight.device)
 
     def step(self, rate: float) -> None:
-        """Nothing: the optimiser of the model has done it."""
+        """Update every row by its gradient, averaged over the processes of a run."""
+        average_gradients([self.parameter])
+        self.adam.param_groups[0]["lr"] = rate
+        self.adam.step()
+        self.adam.zero_grad(set_to_none=True)
 
     def state(self) -> dict[str, Any]:
-        """The weights; the optimiser's state is kept with the model's."""
-        return {"weight": self.weight}
+        """All that training goes on from."""
+        return {"weight": self.weight, "optimizer": self.adam.state_dict()}
 
     def load(self, state: dict[str, Any]) -> None:
         """Go on from :meth:`state`."""
         self.weight.copy_(state["weight"])
+        self.adam.load_state_dict(state["optimizer"])

@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from events.settings import Frozen
 from models.loss_settings import LossSettings
+from models.optimizer_settings import RowAdamSettings
 
 Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -20,8 +21,9 @@ class TrainingSettings(Frozen):
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
     """Of the encoder, at its highest."""
     item_learning_rate: Annotated[float, Field(gt=0)] = 0.02
-    """Of the item table, whose rows have an optimiser of their own; with ``full_softmax`` the table is trained with the
-    encoder, and its learning rate holds."""
+    """Of the item table, at its highest."""
+    item_optimizer: RowAdamSettings = RowAdamSettings()
+    """Of the rows of the item table; with ``full_softmax``, which touches all of them, it is Adam without decay."""
     warmup: Share = 0.05
     """Share of the training over which the learning rate rises from 0; it then falls along a cosine."""
     last_rate: Annotated[float, Field(ge=0, le=1)] = 0.02
