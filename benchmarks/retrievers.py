@@ -10,7 +10,6 @@ on, a model whose settings or code changed is trained anew. MovieLens has rating
 import argparse
 import hashlib
 import json
-from pathlib import Path
 from typing import Any
 
 from benchmarks import movielens
@@ -97,7 +96,9 @@ def main(argv: list[str] | None = None) -> None:
             cells[name] = cell(run, data, name)
             print(f"{name}: {cells[name]}", flush=True)
     columns = sorted({key for one in cells.values() for key in one}, key=list(next(iter(cells.values()))).index)
-    print(table(["model", *columns], [[name, *(str(one.get(key, "")) for key in columns)] for name, one in cells.items()]))
+    print(
+        table(["model", *columns], [[name, *(str(one.get(key, "")) for key in columns)] for name, one in cells.items()])
+    )
     print(json.dumps({"data": arguments.data, "models": cells}))
 
 

@@ -57,8 +57,9 @@ class SequenceRetriever:
         return self._known
 
     def fit(self, log: SessionLog) -> Self:
-        """Train on every session with two events or more, but those held out for early stopping."""
+        """Train on the sessions with two events or more, but those held out for early stopping."""
         training = self.settings.training
+        log = log.slice(max(0, len(log) - (training.sessions or len(log))), len(log))
         self._known = np.zeros(log.n_items, np.bool_)
         self._known[log.aids] = True
         train, held_out = hold_out(log, training.holdout, training.holdout_sessions, training.seed)
