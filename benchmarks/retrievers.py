@@ -2,9 +2,9 @@
 
 ``python -m benchmarks.retrievers --data retailrocket|yoochoose|movielens [--models NAME …]``
 
-Trained on the train sessions; settings were chosen on the last tenth of *them*. Scored once on every test row, repeats of
-the session's own items allowed. Each model's figures are kept under ``.cache/retrievers``: a run that was stopped goes
-on, a model whose settings or code changed is trained anew. MovieLens has ratings, and protocols of its own.
+Trained on the train sessions; settings were chosen on the last tenth of *them*. Scored once on every test row, repeats
+of the session's own items allowed. Each model's figures are kept under ``.cache/retrievers``: a run that was stopped
+goes on, a model whose settings or code changed is trained anew. MovieLens has ratings, and protocols of its own.
 """
 
 import argparse
@@ -96,9 +96,8 @@ def main(argv: list[str] | None = None) -> None:
             cells[name] = cell(run, data, name)
             print(f"{name}: {cells[name]}", flush=True)
     columns = sorted({key for one in cells.values() for key in one}, key=list(next(iter(cells.values()))).index)
-    print(
-        table(["model", *columns], [[name, *(str(one.get(key, "")) for key in columns)] for name, one in cells.items()])
-    )
+    rows = [[name, *(str(one.get(key, "")) for key in columns)] for name, one in cells.items()]
+    print(table(["model", *columns], rows))
     print(json.dumps({"data": arguments.data, "models": cells}))
 
 

@@ -40,7 +40,7 @@ class TrainingSettings(Frozen):
     patience: Positive = 2
     """Epochs without a better recall before training stops; the best epoch is kept."""
     precision: Literal["auto", "bf16", "fp32"] = "auto"
-    """``auto``: bf16 on a GPU, fp32 elsewhere."""
+    """Of matrix products; ``auto``: bf16 where the device has instructions for it."""
     device: str = "auto"
     """``auto``: the GPU if there is one; or a name that torch knows: cpu, cuda, cuda:1."""
     threads: Annotated[int, Field(ge=0, le=1024)] = 0
