@@ -8,19 +8,18 @@ batches: a session's list depends on that session alone, bit for bit.
 
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import faiss
 import numpy as np
-from pydantic import Field
 
 from events.arrays import F32, F64, I32, I64, Flags
 from events.errors import InputError
 from events.files import read_json, write_json
 from events.lists import Lists
 from events.log import SessionLog
-from events.settings import Frozen
 from models.index_kernels import insert_fetched, insert_owns, scan
+from models.index_settings import IndexSettings
 
 BLOCK_SESSIONS, BLOCK_ITEMS = 256, 8_192
 """Rounded scores are made by blocks, 8 MiB at a time."""
@@ -33,19 +32,6 @@ ADDED = 100_000
 """Items that are quantised at a time."""
 GPU_FETCHED = 1.5
 FILE = "index.faiss"
-
-
-class IndexSettings(Frozen):
-    """How a retriever's items are searched."""
-
-    recall: Annotated[float, Field(gt=0, le=1)] = 0.95
-    """Share of the exact list that a search should find, on a sample of sessions; 1 searches exactly."""
-    exact_up_to: Annotated[int, Field(ge=0)] = 200_000
-    """So many items are searched exactly, whatever the recall asked for."""
-    sample: Annotated[int, Field(ge=1, le=100_000)] = 500
-    """Sessions that the recall is measured on."""
-    gpu: bool = False
-    """Whether many items are searched by brute force on GPUs, where FAISS was built for them and finds any."""
 
 
 @dataclass(frozen=True, slots=True)
