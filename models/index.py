@@ -216,7 +216,7 @@ def _inverted_file(vectors: F32, ids: I64, rng: np.random.Generator) -> Any:
     width = _even_width(vectors[:1]).shape[1]
     searcher: Any = faiss.index_factory(width, f"IVF{lists},PQ{width // 2}x4fs", faiss.METRIC_INNER_PRODUCT)
     searcher.cp.max_points_per_centroid = POINTS_PER_LIST
-    searcher.cp.min_points_per_centroid = 1
+    searcher.cp.min_points_per_centroid = searcher.pq.cp.min_points_per_centroid = 1  # it would only warn
     trained_on = np.sort(rng.permutation(ids)[: lists * POINTS_PER_LIST])
     searcher.train(_even_width(vectors[trained_on]))
     for start in range(0, ids.size, ADDED):

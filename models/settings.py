@@ -28,7 +28,7 @@ class ModelsSettings(Frozen):
     """Whether the default retrievers are there; without them only those named count."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     """Seed of every fit."""
-    retrievers: dict[Name, AnyRetriever] = Field(default={}, validate_default=True)
+    retrievers: dict[Name, AnyRetriever] = Field(default={})
     index: IndexSettings = IndexSettings()
 
     @model_validator(mode="before")
