@@ -61,3 +61,12 @@ def inline(function: F) -> F:
     """Compile a small function called from kernels of the same file or another; inlined by LLVM."""
     compiled: F = njit(function, nogil=True, cache=True, inline="never")
     return compiled
+
+
+def vectorised(function: F) -> F:
+    """As :func:`kernel`, and sums of floats may be reordered and fused, so that reductions use vector instructions.
+
+    The result is the same in every run of one machine, but another machine may round differently.
+    """
+    compiled: F = njit(function, nogil=True, cache=True, fastmath={"reassoc", "contract", "nsz"})
+    return compiled

@@ -10,7 +10,7 @@ import pytest
 from events.log import SessionLog
 from models.exact import next_item_rows, rank_hits, recommend_exactly
 from models.retriever import Retriever
-from tests.models.worlds import CHANCE, chain_log, noise_log
+from tests.models.worlds import CHANCE, noise_log
 
 
 class RetrieverContract:
@@ -24,16 +24,9 @@ class RetrieverContract:
     make: Callable[[int], Retriever]
 
     @pytest.fixture(scope="class")
-    def train(self) -> SessionLog:
-        return chain_log(1_500, seed=1)
-
-    @pytest.fixture(scope="class")
-    def asked(self) -> SessionLog:
-        return chain_log(300, seed=2)
-
-    @pytest.fixture(scope="class")
-    def fitted(self, request: pytest.FixtureRequest, train: SessionLog) -> Retriever:
-        return request.cls.make(7).fit(train)
+    @classmethod
+    def fitted(cls, train: SessionLog) -> Retriever:
+        return cls.make(7).fit(train)
 
     def targets(self, retriever: Retriever) -> list[str | None]:
         return list(retriever.targets) or [None]
