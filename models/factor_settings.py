@@ -1,0 +1,50 @@
+"""Settings of the factor models: ALS, BPR, matrix factorisation, NeuMF and the hybrid."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from events.settings import Frozen
+
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+Width = Annotated[int, Field(ge=1, le=4096)]
+"""Numbers of a vector."""
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class EventWeights(Frozen):
+    """What an event of each type counts; where a shop has no types, all are clicks."""
+
+    clicks: NotNegative = 1.0
+    carts: NotNegative = 2.0
+    orders: NotNegative = 3.0
+
+    @property
+    def by_code(self) -> tuple[float, float, float]:
+        """Weights by type code."""
+        return self.clicks, self.carts, self.orders
+
+
+class FactorSettings(Frozen):
+    """What ALS and BPR have in common."""
+
+    dimensions: Width = 64
+    event_weights: EventWeights = EventWeights()
+    half_life: Positive | None = 2.0
+    """Events after which an event of an unseen session counts half; left out, all events of a type count alike."""
+    revisit: float = 0.0
+    """Added to the score of each event's own item, halved as the event's weight is; a large one puts history first."""
+    seed: Seed = 42
+
+
+class AlsSettings(FactorSettings):
+    """Alternating least squares on weighted pairs of session and item."""
+
+    kind: Literal["als"] = "als"
+    sweeps: Count = 10
+    """Times that the sessions and then the items are solved for."""
+    alpha: Positive = 1.0
+    """Confidence in a pair is 1 + alpha * the sum of its events' weights."""
+    regularization: Positive = 1.0
