@@ -48,3 +48,23 @@ class AlsSettings(FactorSettings):
     alpha: Positive = 1.0
     """Confidence in a pair is 1 + alpha * the sum of its events' weights."""
     regularization: Positive = 1.0
+
+
+class BprSettings(FactorSettings):
+    """Bayesian personalised ranking of items, for sessions that are means of their items."""
+
+    kind: Literal["bpr"] = "bpr"
+    epochs: Count = 20
+    """Passes; in one, as many positives are drawn as there are pairs of session and item."""
+    learning_rate: Positive = 0.05
+    """Step of row-wise Adagrad."""
+    regularization: NotNegative = 0.001
+    """Pull of each used row towards 0, a sample."""
+    context: Annotated[int, Field(ge=1, le=1000)] = 20
+    """Last different items of a fitted session that count."""
+    negative_power: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """A negative is drawn in proportion to the number of its sessions to this power; 0 draws evenly."""
+    negatives: Annotated[int, Field(ge=1, le=100)] = 1
+    """Negatives of each positive."""
+    batch: Annotated[int, Field(ge=1, le=1_000_000)] = 4_096
+    """Samples that see the same vectors."""

@@ -7,7 +7,7 @@ import numpy as np
 from events.arrays import F32, I32, I64, Flags
 from events.compiled import kernel
 from events.log import SessionLog
-from models.factor_settings import EventWeights
+from models.factor_settings import EventWeights, FactorSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,13 @@ def recency(log: SessionLog, half_life: float) -> F32:
     """float32[N]: 1 for the last event of a session, half of it every ``half_life`` events before."""
     age = np.repeat(log.offsets[1:], log.lengths) - 1 - np.arange(log.n_events)
     return np.exp2(-age / half_life).astype(np.float32)
+
+
+def fading_revisits(log: SessionLog, settings: FactorSettings) -> F32 | None:
+    """float32[N] ``settings.revisit`` for the last event, fading with ``half_life``; ``None`` if it is 0."""
+    if settings.revisit == 0:
+        return None
+    return np.float32(settings.revisit) * recency(log, settings.half_life or np.inf)
 
 
 @kernel
