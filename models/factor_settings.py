@@ -68,3 +68,25 @@ class BprSettings(FactorSettings):
     """Negatives of each positive."""
     batch: Annotated[int, Field(ge=1, le=1_000_000)] = 4_096
     """Samples that see the same vectors."""
+
+
+class MatrixFactorisationSettings(Frozen):
+    """Factors and biases of users and items, fitted to ratings by squared error."""
+
+    kind: Literal["matrix_factorisation"] = "matrix_factorisation"
+    dimensions: Width = 64
+    epochs: Count = 100
+    """At most; early stopping finds how many."""
+    learning_rate: Positive = 0.02
+    decay: Annotated[float, Field(gt=0, le=1)] = 0.97
+    """Factor of the learning rate from one epoch to the next."""
+    regularization: NotNegative = 0.1
+    """Of factors, a rating."""
+    bias_regularization: NotNegative = 0.02
+    initial: Positive = 0.02
+    """Standard deviation of the first factors."""
+    held_out: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """Share of the ratings that early stopping looks at; all are fitted in the end. 0: all epochs are run."""
+    patience: Count = 3
+    """Epochs without a better error after which fitting stops."""
+    seed: Seed = 42
