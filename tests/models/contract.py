@@ -24,19 +24,16 @@ class RetrieverContract:
     make: Callable[[int], Retriever]
 
     @pytest.fixture(scope="class")
-    @classmethod
-    def train(cls) -> SessionLog:
+    def train(self) -> SessionLog:
         return chain_log(1_500, seed=1)
 
     @pytest.fixture(scope="class")
-    @classmethod
-    def asked(cls) -> SessionLog:
+    def asked(self) -> SessionLog:
         return chain_log(300, seed=2)
 
     @pytest.fixture(scope="class")
-    @classmethod
-    def fitted(cls, train: SessionLog) -> Retriever:
-        return cls.make(7).fit(train)
+    def fitted(self, request: pytest.FixtureRequest, train: SessionLog) -> Retriever:
+        return request.cls.make(7).fit(train)
 
     def targets(self, retriever: Retriever) -> list[str | None]:
         return list(retriever.targets) or [None]
