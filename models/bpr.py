@@ -27,7 +27,7 @@ from events.files import need_array, save_arrays
 from events.log import SessionLog
 from events.randomness import below, mix, uniform
 from models.factor_settings import BprSettings
-from models.session_items import fading_revisits
+from models.session_items import fading, fading_revisits, mean_of_events, mean_sessions, weigh_events
 
 TRIES = 16
 """Draws of a positive, and of each negative, before a sample goes without."""
@@ -67,7 +67,7 @@ class Bpr:
         shape = (log.n_items, settings.dimensions)
         scale = np.float32(INITIAL / np.sqrt(settings.dimensions))
         self._inputs, self._items = (rng.standard_normal(shape, np.float32) * scale for _ in range(2))
-        self._items[:, -1] = 0
+        self._inputs[:, -1], self._items[:, -1] = 1, 0  # a mean of ones: what item biases are multiplied by
         self._inputs[~self._known] = self._items[~self._known] = 0
         if np.count_nonzero(self._known) > 1 and log.lengths.max(initial=0) > 1:
             self._learn(log, np.cumsum(np.where(self._known, counts**settings.negative_power, 0.0)))
@@ -115,9 +115,7 @@ class Bpr:
 
     def session_vectors(self, log: SessionLog, target: str | None = None) -> F32:  # noqa: ARG002
         """float32[S, d]."""
-        out = np.empty((len(log), self.settings.dimensions), np.float32)
-        sessions_of_items(log.offsets, log.aids, *_weights(log, self.settings), self._known, self._inputs, out)
-        return out
+        return mean_sessions(log, *_weights(log, self.settings), self._known, self._inputs)
 
     def revisits(self, log: SessionLog, target: str | None = None) -> F32 | None:  # noqa: ARG002
         """See :func:`models.session_items.fading_revisits`."""
@@ -145,38 +143,7 @@ class Bpr:
 
 def _weights(log: SessionLog, settings: BprSettings) -> tuple[F32, F32]:
     """float32[N] weights of the events' types; float32[context] what they are times, by events before the last."""
-    fade = np.exp2(-np.arange(settings.context) / (settings.half_life or np.inf))
-    return np.asarray(settings.event_weights.by_code, np.float32)[log.type_codes()], fade.astype(np.float32)
-
-
-@inline
-def mean_of_items(
-    begin: int, end: int, aids: I32, weights: F32, fade: F32, known: Flags, inputs: F32, out: F32
-) -> np.float32:
-    """Write the weighted mean of events ``begin:end`` to ``out``, its last number 1; return the sum of the weights.
-
-    ``known`` of size 0 stands for all items. Without any weight ``out`` is 0.
-    """
-    out[:] = 0
-    total, d = np.float32(0), out.size
-    for event in range(max(begin, end - fade.size), end):
-        if known.size == 0 or known[aids[event]]:
-            weight = weights[event] * fade[end - 1 - event]
-            total += weight
-            for f in range(d - 1):
-                out[f] += weight * inputs[aids[event], f]
-    if total > 0:
-        for f in range(d - 1):
-            out[f] /= total
-        out[d - 1] = 1
-    return total
-
-
-@kernel
-def sessions_of_items(offsets: I64, aids: I32, weights: F32, fade: F32, known: Flags, inputs: F32, out: F32) -> None:
-    """Rows of ``out`` float32[S, d] from the sessions' events."""
-    for s in range(offsets.size - 1):
-        mean_of_items(offsets[s], offsets[s + 1], aids, weights, fade, known, inputs, out[s])
+    return weigh_events(log, settings.event_weights), fading(settings.context, settings.half_life)
 
 
 @kernel
@@ -209,7 +176,7 @@ def draw_samples(
         event = positives[b]
         begin, positive = offsets[owner[event]], aids[event]
         context, difference = contexts[b], differences[b]
-        totals[b] = mean_of_items(begin, event, aids, weights, fade, everything, inputs, context)
+        totals[b] = mean_of_events(begin, event, aids, weights, fade, everything, inputs, context)
         if totals[b] == 0:
             positives[b] = -1
             continue

@@ -2,9 +2,10 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from events.settings import Frozen
+from models.training_settings import TrainingSettings
 
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Width = Annotated[int, Field(ge=1, le=4096)]
@@ -90,3 +91,49 @@ class MatrixFactorisationSettings(Frozen):
     patience: Count = 3
     """Epochs without a better error after which fitting stops."""
     seed: Seed = 42
+
+
+class PairNetworkSettings(Frozen):
+    """What NeuMF and the hybrid have in common: products of embeddings beside a network that reads both."""
+
+    product: Annotated[int, Field(ge=0, le=4096)] = 32
+    """Numbers of the embeddings that are multiplied; 0: no product."""
+    mlp: Annotated[int, Field(ge=0, le=4096)] = 32
+    """Numbers of the embeddings that the network reads; 0: no network."""
+    layers: tuple[Count, ...] = (64, 32, 16)
+    """Widths of the network's hidden layers."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    """Of the network's inputs and hidden layers."""
+    initial: Positive = 0.05
+    """Standard deviation of the first embeddings."""
+
+    @model_validator(mode="after")
+    def _has_a_part(self) -> "PairNetworkSettings":
+        if self.product + self.mlp == 0:
+            raise ValueError("either product or mlp must be above 0")
+        return self
+
+
+class NeuMFSettings(PairNetworkSettings):
+    """Neural matrix factorisation: GMF (``mlp = 0``), MLP (``product = 0``), or both fused."""
+
+    kind: Literal["neumf"] = "neumf"
+    users: Literal["history", "embedding"] = "history"
+    """``history`` a session is the mean of its events before the item; ``embedding`` each fitted session has a vector
+    of its own, and an unseen one the mean of them."""
+    history: Annotated[int, Field(ge=1, le=1000)] = 50
+    """Last events of the history."""
+    half_life: Positive | None = None
+    """Events after which an event of the history counts half."""
+    negatives: Count = 4
+    """Items without an event in the session for each of its events."""
+    training: TrainingSettings = TrainingSettings(epochs=10, batch_tokens=4096, item_learning_rate=0.01, holdout=0.1)
+    """``batch_tokens`` are samples; the last event of the held-out sessions is found among 99 other items."""
+
+
+class HybridSettings(PairNetworkSettings):
+    """Dot product plus a network on plain pairs with targets from 0 to 1."""
+
+    kind: Literal["hybrid"] = "hybrid"
+    training: TrainingSettings = TrainingSettings(epochs=20, batch_tokens=4096, item_learning_rate=0.01, holdout=0.1)
+    """``batch_tokens`` are pairs; the held-out share is of the pairs."""

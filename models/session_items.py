@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from events.arrays import F32, I32, I64, Flags
-from events.compiled import kernel
+from events.compiled import inline, kernel
 from events.log import SessionLog
 from models.factor_settings import EventWeights, FactorSettings
 
@@ -63,6 +63,18 @@ def fading_revisits(log: SessionLog, settings: FactorSettings) -> F32 | None:
     return np.float32(settings.revisit) * recency(log, settings.half_life or np.inf)
 
 
+def fading(events: int, half_life: float | None) -> F32:
+    """float32[events] weights by the number of events since: 1, halved every ``half_life``; all 1 without one."""
+    return np.exp2(-np.arange(events) / (half_life or np.inf)).astype(np.float32)
+
+
+def mean_sessions(log: SessionLog, weights: F32, fade: F32, known: Flags, inputs: F32) -> F32:
+    """float32[S, d] weighted means of the vectors of each session's events; see :func:`mean_of_events`."""
+    out = np.empty((len(log), inputs.shape[1]), np.float32)
+    mean_of_each(log.offsets, log.aids, weights, fade, known, inputs, out)
+    return out
+
+
 @kernel
 def sum_by_item(
     offsets: I64, aids: I32, event_weights: F32, known: Flags, sizes: I64, items: I32, weights: F32
@@ -97,3 +109,35 @@ def transpose(offsets: I64, items: I32, weights: F32, places: I64, sessions: I32
             place = places[items[pair]]
             sessions[place], out[place] = s, weights[pair]
             places[items[pair]] = place + 1
+
+
+@inline
+def mean_of_events(
+    begin: int, end: int, aids: I32, weights: F32, fade: F32, known: Flags, inputs: F32, out: F32
+) -> np.float32:
+    """Write the mean of ``inputs`` over the last of events ``begin:end`` to ``out``; return the sum of the weights.
+
+    weights : float32[N] of the events, times ``fade`` float32[H] by the events since; older ones are left out
+    known   : bool[n_items], or of size 0 for all items; events on others are left out
+
+    Without any weight ``out`` is 0.
+    """
+    out[:] = 0
+    total, d = np.float32(0), out.size
+    for event in range(max(begin, end - fade.size), end):
+        if known.size == 0 or known[aids[event]]:
+            weight = weights[event] * fade[end - 1 - event]
+            total += weight
+            for f in range(d):
+                out[f] += weight * inputs[aids[event], f]
+    if total > 0:
+        for f in range(d):
+            out[f] /= total
+    return total
+
+
+@kernel
+def mean_of_each(offsets: I64, aids: I32, weights: F32, fade: F32, known: Flags, inputs: F32, out: F32) -> None:
+    """Rows of ``out`` float32[S, d] for all sessions."""
+    for s in range(offsets.size - 1):
+        mean_of_events(offsets[s], offsets[s + 1], aids, weights, fade, known, inputs, out[s])

@@ -30,6 +30,7 @@ def drawn(log: SessionLog, n: int, k: int, d: int, seed: int, weights: np.ndarra
     """A batch of samples on random factors."""
     rng = np.random.default_rng(seed)
     inputs, items = (rng.standard_normal((log.n_items, d)).astype(np.float32) for _ in range(2))
+    inputs[:, -1] = 1
     made = {
         "positives": np.empty(n, np.int32), "negatives": np.empty((n, k), np.int32),
         "contexts": np.empty((n, d), np.float32), "differences": np.empty((n, d), np.float32),
