@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.nn.functional import binary_cross_entropy_with_logits, embedding
 from tqdm import tqdm
 
 from events.arrays import F32, I32, I64
@@ -167,8 +167,9 @@ class NextItemAmongOthers:
         items = torch.from_numpy(batch.items).to(self._device) + self._first_item
         rows, (before, asked) = self.table.lookup([histories, items])
         total = weights.sum(1, keepdim=True).clamp_min(1e-12)
-        users = torch.bmm((weights / total)[:, None, :], rows[before])  # [B, 1, d]
-        logits: Tensor = self.module(users.expand(-1, items.shape[1], -1), rows[asked])
+        # The gradient of ``embedding`` adds in a fixed order on the CPU, that of indexing does not.
+        users = torch.bmm((weights / total)[:, None, :], embedding(before, rows))  # [B, 1, d]
+        logits: Tensor = self.module(users.expand(-1, items.shape[1], -1), embedding(asked, rows))
         return logits
 
 
@@ -227,5 +228,5 @@ class TargetsOfPairs:
         users = torch.from_numpy(batch.users.astype(np.int64)).to(self._device)
         items = torch.from_numpy(batch.items.astype(np.int64)).to(self._device) + batch.n_users
         rows, (one, other) = self.table.lookup([users, items])
-        logits: Tensor = self.module(rows[one], rows[other])
+        logits: Tensor = self.module(embedding(one, rows), embedding(other, rows))
         return logits
