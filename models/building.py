@@ -5,10 +5,15 @@ from pathlib import Path
 
 from events.errors import InputError
 from events.plugins import load_object
+from models.bert4rec_settings import BERT4RecSettings
+from models.factor_settings import AlsSettings, BprSettings
+from models.item2vec_settings import Item2VecSettings
 from models.retriever import Retriever
 from models.retriever_settings import CustomRetrieverSettings, RetrieverSettings
 from models.settings import AnyRetriever, ModelsSettings
 from models.svd_settings import SvdSettings
+from models.training_settings import GRU4RecSettings, SASRecSettings, SequenceSettings
+from models.two_tower_settings import TwoTowerSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +38,54 @@ def build_retriever(name: str, settings: AnyRetriever, conditions: Conditions) -
     InputError
         If a class of the user's own cannot be found or does not keep the contract.
     """
+    seed, threads, work, progress = conditions.seed, conditions.threads, conditions.work, conditions.progress
     match settings:
+        case SequenceSettings():
+            return _sequence(name, _seeded(settings, seed), threads, work)
+        case Item2VecSettings():
+            from models.item2vec import Item2Vec
+
+            return Item2Vec(name, settings, seed, threads, work, progress)
+        case AlsSettings():
+            from models.als import Als
+
+            return Als(name, settings.model_copy(update={"seed": settings.seed + seed}), threads, progress)
+        case BprSettings():
+            from models.bpr import Bpr
+
+            return Bpr(name, settings.model_copy(update={"seed": settings.seed + seed}), threads, progress)
         case SvdSettings():
             from models.svd import Svd
 
-            return Svd(name, settings, conditions.seed)
+            return Svd(name, settings, seed)
         case CustomRetrieverSettings():
             return _custom(name, settings)
+
+
+def _sequence(name: str, settings: SequenceSettings, threads: int, work: Path | None) -> Retriever:
+    match settings:
+        case TwoTowerSettings():
+            from models.two_tower import TwoTower
+
+            return TwoTower(name, settings, threads, work)
+        case GRU4RecSettings():
+            from models.gru4rec import GRU4Rec
+
+            return GRU4Rec(name, settings, threads, work)
+        case SASRecSettings():
+            from models.sasrec import SASRec
+
+            return SASRec(name, settings, threads, work)
+        case BERT4RecSettings():
+            from models.bert4rec import BERT4Rec
+
+            return BERT4Rec(name, settings, threads, work)
+    raise AssertionError(f"no model has settings {type(settings).__name__}")
+
+
+def _seeded(settings: SequenceSettings, seed: int) -> SequenceSettings:
+    training = settings.training.model_copy(update={"seed": settings.training.seed + seed})
+    return settings.model_copy(update={"training": training})
 
 
 def why_left_out(name: str, settings: ModelsSettings, has: frozenset[str]) -> str | None:

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from events.settings import Frozen
+from models.retriever_settings import RetrieverSettings
 from models.training_settings import TrainingSettings
 
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
@@ -28,7 +29,7 @@ class EventWeights(Frozen):
         return self.clicks, self.carts, self.orders
 
 
-class FactorSettings(Frozen):
+class FactorSettings(RetrieverSettings):
     """What ALS and BPR have in common."""
 
     dimensions: Width = 64

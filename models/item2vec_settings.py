@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from events.settings import Frozen
+from models.retriever_settings import RetrieverSettings
 
 Weight = Annotated[float, Field(ge=0, le=1000)]
 Share = Annotated[float, Field(gt=0, le=1)]
@@ -14,7 +14,7 @@ TypeWeights = tuple[Weight, Weight, Weight]
 """Of clicks, carts and orders; all 1 where the shop has no types."""
 
 
-class Item2VecSettings(Frozen):
+class Item2VecSettings(RetrieverSettings):
     """Skip-gram with negative sampling on sessions: items predict the items after them."""
 
     kind: Literal["item2vec"] = "item2vec"

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from events.settings import Frozen
 from models.loss_settings import LossSettings
 from models.optimizer_settings import RowAdamSettings
+from models.retriever_settings import RetrieverSettings
 
 Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -65,11 +66,9 @@ class NegativeSettings(Frozen):
     """Whether scores are corrected by the log of the chance to be drawn (for the softmax)."""
 
 
-class SequenceSettings(Frozen):
+class SequenceSettings(RetrieverSettings):
     """What all models that read a session's events in order share."""
 
-    k: Annotated[int, Field(ge=1, le=10_000)] = 40
-    """Items that enter the pool."""
     dim: Positive = 64
     length: Annotated[int, Field(ge=1, le=1000)] = 30
     """Last events of a session that are read."""
