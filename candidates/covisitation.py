@@ -41,6 +41,7 @@ ARENA_WORDS = 1 << 30
 Part = tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.float32]]
 """Sizes of lists, and the lists one behind the other."""
 
+
 @dataclass(frozen=True, slots=True)
 class Numbered:
     """A log whose items are numbered by their frequency, so that what is used often lies together.

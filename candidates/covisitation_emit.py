@@ -220,6 +220,49 @@ def room(range_: int, owner: Rows, used: Rows, open_: Ints, free: Ints) -> int:
     return int(block)
 
 
+@inline
+def write_plain(
+    union: int, at: int, x: int, once: int,
+    items: Ints, codes: Ints, local: Ints, occurs: Ints, pending: Ints, out: Words,
+) -> int:  # fmt: skip
+    """Write the events y of a group of width 1, in sessions of one word of places; return where they end."""
+    counted = 0
+    while union != 0:
+        other = lowest_bit(union)
+        union &= union - 1
+        out[at] = items[other] << 2 | codes[other]
+        counted |= occurs[local[other], 0]
+        at += 1
+    if once:
+        pending[0, x, 0] &= ~counted
+    return at
+
+
+@inline
+def write_shaped(
+    union: int, at: int, place: int, word: int, words: int, width: int, once: Ints,
+    items: Ints, times: Ints, codes: Ints, local: Ints, occurs: Ints, pending: Ints, won: Ints, out: Words,
+) -> int:  # fmt: skip
+    """The same for any width and session."""
+    while union != 0:
+        other, bit = word * SET + lowest_bit(union), union & -union
+        union ^= bit
+        counted = 0
+        for f in range(won.size):
+            if won[f] & bit:
+                counted |= 1 << f
+                if once[f]:
+                    for w in range(words):
+                        pending[f, local[place], w] &= ~occurs[local[other], w]
+        out[at] = items[other] << 2 | codes[other]
+        if width > 1:
+            out[at + 1] = counted << STEP_BITS | abs(other - place)
+        if width > 2:
+            out[at + 2] = abs(times[other] - times[place])
+        at += width
+    return at
+
+
 @kernel
 def emit(
     first: int, last: int, from_range: int, to_range: int, range_bits: int, width: int,
@@ -265,7 +308,9 @@ def emit(
                 union = 0
                 for f in range(n_filters):
                     stop = place if forward[f] else far[f]
-                    won[f] = fresh[f, word] & ~occurs[x, word] & places(near[f], stop, word) & -((x_masks[f] >> code) & 1)
+                    won[f] = (
+                        fresh[f, word] & ~occurs[x, word] & places(near[f], stop, word) & -((x_masks[f] >> code) & 1)
+                    )
                     if once[f]:
                         won[f] &= pending[f, x, word]
                     union |= won[f]
@@ -275,23 +320,13 @@ def emit(
                 if block < 0:
                     return False
                 start = block * BLOCK + used[block]
-                at = start + HEAD
-                while union != 0:
-                    other, bit = word * SET + lowest_bit(union), union & -union
-                    union ^= bit
-                    counted = 0
-                    for f in range(n_filters):
-                        if won[f] & bit:
-                            counted |= 1 << f
-                            if once[f]:
-                                for w in range(words):
-                                    pending[f, x, w] &= ~occurs[local[other], w]
-                    out[at] = items[other] << 2 | codes[other]
-                    if width > 1:
-                        out[at + 1] = counted << STEP_BITS | abs(other - place)
-                    if width > 2:
-                        out[at + 2] = abs(times[other] - times[place])
-                    at += width
+                if width == 1 and words == 1:
+                    at = write_plain(union, start + HEAD, x, once[0], items, codes, local, occurs, pending, out)
+                else:
+                    at = write_shaped(
+                        union, start + HEAD, place, word, words, width, once,
+                        items, times, codes, local, occurs, pending, won, out,
+                    )  # fmt: skip
                 out[start] = (items[place] >> range_bits) << 6 | ((at - start - HEAD) // width - 1)
                 out[start + 1] = times[place]
                 used[block] = at - block * BLOCK

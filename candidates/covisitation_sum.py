@@ -11,6 +11,8 @@ from events.compiled import inline, kernel
 
 GROUPS_AHEAD, EVENTS_AHEAD = 16, 4
 """Groups by which a group, and what its events y need, are asked for before they are read."""
+HITS = 64
+"""Sums that are compared at a time with the least that is kept."""
 HALF = 8
 """Bits of filters that are looked up at a time."""
 
@@ -94,7 +96,7 @@ def id_of(key: int) -> int:
 @inline
 def least_of(key: int, quantum: float) -> int:
     """The least sum, at least 1, whose score may not be less than that of a key: float32 keeps 24 bits."""
-    return max(np.int64(1), np.int64(np.float64(score_of(key)) / quantum * (1.0 - 2.0**-23)))
+    return int(max(np.int64(1), np.int64(np.float64(score_of(key)) / quantum * (1.0 - 2.0**-23))))
 
 
 @kernel
@@ -108,7 +110,7 @@ def list_groups(taken: Ints, width: int, blocks: Blocks, starts: Ints, groups: I
     for block in taken:
         at, stop = block * BLOCK, block * BLOCK + used[block]
         while at < stop:
-            head = np.int64(words[at])
+            head = int(words[at])
             starts[(head >> 6) + 2] += 1
             at += HEAD + ((head & 63) + 1) * width
     for x in range(2, starts.size):
@@ -116,7 +118,7 @@ def list_groups(taken: Ints, width: int, blocks: Blocks, starts: Ints, groups: I
     for block in taken:
         at, stop = block * BLOCK, block * BLOCK + used[block]
         while at < stop:
-            head = np.int64(words[at])
+            head = int(words[at])
             x = (head >> 6) + 1
             groups[starts[x]] = at
             starts[x] += 1
@@ -136,69 +138,82 @@ def weigh(
 
 
 @inline
-def add_group(
-    at: int, width: int, n: int, words: Words, n_plain: int, steps: Floats, gap: Floats, masks: Ints,
+def row_of(y: int, n: int, slots: Rows, ys: Rows) -> int:
+    """Row of the sums of item y: its own, or row ``n`` + 1, which becomes its own."""
+    row = int(slots[y])
+    row = n + 1 if row == 0 else row  # without a branch: nobody can guess it
+    slots[y] = row
+    ys[row] = y
+    return row
+
+
+@inline
+def add_plain(at: int, stop: int, n: int, words: Words, plain: Ints, slots: Rows, ys: Rows, cells: Ints) -> int:
+    """Add the pairs of a group of width 1, which count for all recipes, to the sums of ``n`` different items y.
+
+    Returns how many these are now.
+    """
+    for p in range(at, stop):
+        row = row_of(int(words[p] >> 2), n, slots, ys)
+        n = max(n, row)
+        for r in range(plain.shape[1]):
+            cells[row, r] += plain[words[p] & 3, r]
+    return n
+
+
+@inline
+def add_shaped(
+    at: int, stop: int, width: int, n: int, words: Words, n_plain: int, steps: Floats, gap: Floats, masks: Ints,
     exact: Floats, plain: Ints, slots: Rows, ys: Rows, cells: Ints,
 ) -> int:  # fmt: skip
-    """Add the pairs of one group to the sums of ``n`` different items y; return how many these are now."""
-    stop = at + HEAD + (np.int64(words[at] & 63) + 1) * width
-    for p in range(at + HEAD, stop, width):
-        y, code = np.int64(words[p] >> 2), np.int64(words[p] & 3)
-        slot = np.int64(slots[y])
-        unseen = slot == 0
-        n += unseen
-        slot = n if unseen else slot
-        slots[y] = slot
-        ys[slot] = y
-        if width == 1:  # a single filter, so that every recipe counts, and all are plain
-            for r in range(n_plain):
-                cells[slot, r] += plain[code, r]
-            continue
+    """The same for a group of any width."""
+    for p in range(at, stop, width):
+        row, code = row_of(int(words[p] >> 2), n, slots, ys), words[p] & 3
+        n = max(n, row)
         lower, upper = (words[p + 1] >> STEP_BITS) & ((1 << HALF) - 1), words[p + 1] >> (STEP_BITS + HALF)
         for r in range(n_plain):
-            cells[slot, r] += plain[code, r] & (masks[0, lower, r] | masks[1, upper, r])
+            cells[row, r] += plain[code, r] & (masks[0, lower, r] | masks[1, upper, r])
         step, far = words[p + 1] & ((1 << STEP_BITS) - 1), np.float64(words[p + 2] if width > 2 else 0)
         for r in range(n_plain, gap.size):
             shaped = np.int64(np.rint(exact[code, r] * (steps[step, r] / (1.0 + far / gap[r]))))
-            cells[slot, r] += shaped & (masks[0, lower, r] | masks[1, upper, r])
+            cells[row, r] += shaped & (masks[0, lower, r] | masks[1, upper, r])
     return n
 
 
 @inline
 def keep_best(
-    r: int, n: int, k: int, quantum: float, ids: Rows, ys: Rows, cells: Ints, keys: Ints, best: Ints
+    r: int, n: int, k: int, quantum: float, ids: Rows, ys: Rows, cells: Ints, keys: Ints, hits: Ints, best: Ints
 ) -> int:  # fmt: skip
-    """The greatest ``k`` of the ``n`` sums of a recipe, as keys in ``best``; return how many. The sums are cleared.
+    """The greatest ``k`` of the ``n`` sums of a recipe, as keys in ``best``; return how many.
 
-    The first k are put in order by counting the greater ones, which is done many at a time; those that follow and are
-    great enough are inserted.
+    Nobody can guess which sums are great enough, so that branches are dear. The first k are put in order by counting
+    the greater ones; those that follow are sifted, ``HITS`` at a time, before they are inserted.
     """
     size, t = 0, 1
     while t <= n and size < k:
         if cells[t, r] > 0:
             keys[size] = key_of(np.float64(cells[t, r]) * quantum, ids[ys[t]])
             size += 1
-        cells[t, r] = 0
         t += 1
     for i in range(size):
         key, place = keys[i], 0
         for j in range(size):
             place += keys[j] > key
         best[place] = key
-    least = 1 if size < k else least_of(best[k - 1], quantum)
-    for other in range(t, n + 1):
-        total = cells[other, r]
-        cells[other, r] = 0
-        if total < least:
-            continue
-        key = key_of(np.float64(total) * quantum, ids[ys[other]])
-        if key > best[k - 1]:
-            place = k - 1
-            while place > 0 and best[place - 1] < key:
-                best[place] = best[place - 1]
-                place -= 1
-            best[place] = key
-            least = least_of(best[k - 1], quantum)
+    while t <= n:
+        least, found, stop = least_of(best[k - 1], quantum), 0, min(t + HITS, n + 1)
+        for row in range(t, stop):
+            hits[found] = row
+            found += cells[row, r] >= least
+        t = stop
+        for row in hits[:found]:
+            key = key_of(np.float64(cells[row, r]) * quantum, ids[ys[row]])
+            if key > best[k - 1]:
+                place = k - 1
+                while place > 0 and best[place - 1] < key:
+                    best[place] = best[place - 1]
+                    place -= 1
+                best[place] = key
     return size
 
 
@@ -220,7 +235,7 @@ def rank_range(
     recipes = quanta.size
     exact, plain = np.empty((4, recipes)), np.empty((4, recipes), np.int64)
     weigh(0, np.arange(recipes), per_type, base, slope, span, exact, plain)
-    keys, greatest = np.empty(top_k.max(), np.int64), np.empty(top_k.max(), np.int64)
+    keys, hits, greatest = np.empty(top_k.max(), np.int64), np.empty(HITS, np.int64), np.empty(top_k.max(), np.int64)
     filled[:] = 0
     for x in range(sizes.shape[1]):
         n, stop = 0, starts[x + 1]
@@ -232,16 +247,24 @@ def rank_range(
                 for p in range(at + HEAD, at + HEAD + (np.int64(words[at] & 63) + 1) * width, width):
                     prefetch(slots, np.int64(words[p] >> 2))
             if sloped.size > 0:
-                weigh(np.int64(words[groups[g] + 1]), sloped, per_type, base, slope, span, exact, plain)
-            n = add_group(groups[g], width, n, words, n_plain, steps, gap, masks, exact, plain, slots, ys, cells)
+                weigh(int(words[groups[g] + 1]), sloped, per_type, base, slope, span, exact, plain)
+            at = groups[g] + HEAD
+            end = at + (np.int64(words[groups[g]] & 63) + 1) * width
+            if width == 1:
+                n = add_plain(at, end, n, words, plain, slots, ys, cells)
+            else:
+                n = add_shaped(
+                    at, end, width, n, words, n_plain, steps, gap, masks, exact, plain, slots, ys, cells
+                )  # fmt: skip
         for t in range(1, n + 1):
             slots[ys[t]] = 0
         for r in range(recipes):
-            size = keep_best(r, n, top_k[r], quanta[r], ids, ys, cells, keys, greatest)
+            size = keep_best(r, n, top_k[r], quanta[r], ids, ys, cells, keys, hits, greatest)
             for t in range(size):
                 aids[r, filled[r] + t], scores[r, filled[r] + t] = id_of(greatest[t]), score_of(greatest[t])
             sizes[r, x] = size
             filled[r] += size
+        cells[1 : n + 1] = 0
 
 
 @kernel
