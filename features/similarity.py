@@ -17,7 +17,10 @@ from features.arrays import F32, I32, I64
 from features.history import longest
 from features.registry import Feature
 from models.inner_products import inner_product, revisited
-from models.searcher import Searcher
+from models.searcher import Searcher, sharing
+
+FLOATS_A_LINE = 16
+"""Of a cache line."""
 
 
 def similarity_features(column: str, needs: frozenset[str] = frozenset()) -> tuple[Feature, ...]:
@@ -88,68 +91,78 @@ def write_places(values: F32, keys: I64, out: F32, first: int, column: int) -> N
 
 
 @kernel
+def touch(vectors: F32, aids: I32, first: int, last: int) -> float:
+    """Read something of every cache line of the items' rows, many at a time: they may lie anywhere in memory.
+
+    Returns a number without meaning, which keeps the reads alive.
+    """
+    warm = np.float32(0.0)
+    for row in range(first, last):
+        if 0 <= aids[row] < vectors.shape[0]:
+            for i in range(0, vectors.shape[1], FLOATS_A_LINE):
+                warm += vectors[aids[row], i]
+    return float(warm)
+
+
+@kernel
 def fill_similarity(
     events: tuple[I64, I32, F32], rows: tuple[I64, I32], queries: F32, vectors: F32, known: Flags,
     start: int, stop: int, out: F32, at: int,
-) -> None:  # fmt: skip
-    """Both features for the rows of sessions ``start:stop``; NaN where the retriever knows item or session not.
+) -> float:  # fmt: skip
+    """Score the rows of sessions ``start:stop``; NaN where the retriever does not know the item or the session.
 
-    events : offsets and items of the log, and revisits (or none); rows : offsets and items of the candidates
-    queries : float32[S, d];  vectors : float32[n_items, d];  known : bool[n_items]
+    events  : offsets and items of the log, and revisits float32[T, events of these sessions] (or [T, 0])
+    rows    : offsets and items of the candidates
+    queries : float32[T, stop - start, d] of T targets;  vectors : float32[n_items, d];  known : bool[n_items]
+    out     : gets z-score and place of each target, then the z-score of the cosine with the last item
+
+    Returns a number without meaning.
     """
     log_offsets, aids, revisits = events
     offsets, rows_aids = rows
-    most = longest(offsets, start, stop)
-    values, keys = np.empty(most, np.float32), np.empty(most, np.int64)
+    targets, most, warm = queries.shape[0], longest(offsets, start, stop), 0.0
+    values, keys = np.empty((targets + 1, most), np.float32), np.empty(most, np.int64)
+    asked = np.empty(targets, np.bool_)
     for s in range(start, stop):
         first, last = offsets[s], offsets[s + 1]
-        is_known = np.any(queries[s] != 0)
+        warm += touch(vectors, rows_aids, first, last)
+        begin, end = log_offsets[s], log_offsets[s + 1]
+        newest = end - 1
+        while newest >= begin and not (0 <= aids[newest] < known.size and known[aids[newest]]):
+            newest -= 1
+        length = inner_product(vectors[aids[newest]], vectors[aids[newest]]) if newest >= begin else 0.0
+        for t in range(targets):
+            asked[t] = np.any(queries[t, s - start] != 0)
         for row in range(first, last):
             aid = rows_aids[row]
-            values[row - first] = np.nan
-            if is_known and 0 <= aid < known.size and known[aid]:
-                added = revisited(aids, revisits, log_offsets[s], log_offsets[s + 1], aid)
-                values[row - first] = np.float32(inner_product(queries[s], vectors[aid]) + added)
-        write_zscores(values[: last - first], out, first, at)
-        write_places(values[: last - first], keys, out, first, at + 1)
-
-
-@kernel
-def cosine(a: F32, b: F32) -> float:
-    """Cosine of two rows; NaN if one is 0."""
-    lengths = math.sqrt(inner_product(a, a) * inner_product(b, b))
-    return inner_product(a, b) / lengths if lengths > 0.0 else np.nan
-
-
-@kernel
-def fill_last(
-    events: tuple[I64, I32], rows: tuple[I64, I32], vectors: F32, known: Flags,
-    start: int, stop: int, out: F32, at: int,
-) -> None:  # fmt: skip
-    """The cosine with the session's last known item, for the rows of sessions ``start:stop``."""
-    log_offsets, aids = events
-    offsets, rows_aids = rows
-    values = np.empty(longest(offsets, start, stop), np.float32)
-    for s in range(start, stop):
-        first, last = offsets[s], offsets[s + 1]
-        event = log_offsets[s + 1] - 1
-        while event >= log_offsets[s] and not (0 <= aids[event] < known.size and known[aids[event]]):
-            event -= 1
-        for row in range(first, last):
-            aid = rows_aids[row]
-            values[row - first] = np.nan
-            if event >= log_offsets[s] and 0 <= aid < known.size and known[aid]:
-                values[row - first] = np.float32(cosine(vectors[aids[event]], vectors[aid]))
-        write_zscores(values[: last - first], out, first, at)
+            values[:, row - first] = np.nan
+            if not (0 <= aid < known.size and known[aid]):
+                continue
+            for t in range(targets):
+                if asked[t]:
+                    shift = log_offsets[start]
+                    added = revisited(aids[shift:], revisits[t], begin - shift, end - shift, aid)
+                    values[t, row - first] = np.float32(inner_product(queries[t, s - start], vectors[aid]) + added)
+            lengths = math.sqrt(length * inner_product(vectors[aid], vectors[aid])) if length > 0.0 else 0.0
+            if lengths > 0.0:
+                values[targets, row - first] = np.float32(inner_product(vectors[aids[newest]], vectors[aid]) / lengths)
+        for t in range(targets):
+            write_zscores(values[t, : last - first], out, first, at + 2 * t)
+            write_places(values[t, : last - first], keys, out, first, at + 2 * t + 1)
+        write_zscores(values[targets, : last - first], out, first, at + 2 * targets)
+    return warm
 
 
 @dataclass(frozen=True, slots=True)
 class SimilarityBlock:
-    """The candidate's place in a retriever's order of the session's candidates, for one target or ``None``."""
+    """The candidate's standing in a retriever's order of the session's candidates, and beside the last item.
+
+    targets : those that share these item vectors, or ``None`` alone
+    """
 
     features: tuple[Feature, ...]
     name: str
-    target: str | None
+    targets: tuple[str | None, ...]
     vectors: npt.NDArray[np.float32]
     known: Flags
 
@@ -157,13 +170,14 @@ class SimilarityBlock:
         self, log: SessionLog, candidates: Candidates, start: int, stop: int, out: npt.NDArray[np.float32], at: int
     ) -> None:
         """See :class:`features.registry.Block`; the sessions' vectors come with the candidates."""
-        encoded = candidates.encoded[self.name]
-        added = encoded.revisits[self.target]
-        revisits = np.zeros(0, np.float32) if added is None else added
+        encoded = candidates.encoded[self.name].slice(log, start, stop)
+        added = [encoded.revisits[target] for target in self.targets]
+        width = int(log.offsets[stop] - log.offsets[start]) if any(one is not None for one in added) else 0
+        zeros = np.zeros(width, np.float32)
         fill_similarity(
-            (log.offsets, log.aids, revisits),
+            (log.offsets, log.aids, np.stack([zeros if one is None else one for one in added])),
             (candidates.offsets, candidates.aids),
-            encoded.vectors[self.target],
+            np.stack([encoded.vectors[target] for target in self.targets]),
             self.vectors,
             self.known,
             start,
@@ -173,29 +187,15 @@ class SimilarityBlock:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class LastItemBlock:
-    """The candidate beside the session's last item, in a retriever's space (of its first target)."""
-
-    features: tuple[Feature, ...]
-    vectors: npt.NDArray[np.float32]
-    known: Flags
-
-    def fill(
-        self, log: SessionLog, candidates: Candidates, start: int, stop: int, out: npt.NDArray[np.float32], at: int
-    ) -> None:
-        """See :class:`features.registry.Block`."""
-        rows = candidates.offsets, candidates.aids
-        fill_last((log.offsets, log.aids), rows, self.vectors, self.known, start, stop, out, at)
-
-
-def similarity_blocks(name: str, searcher: Searcher) -> list[SimilarityBlock | LastItemBlock]:
-    """The blocks of one retriever."""
+def similarity_blocks(name: str, searcher: Searcher) -> list[SimilarityBlock]:
+    """The blocks of one retriever: one for all targets that share their item vectors."""
     retriever = searcher.retriever
-    blocks: list[SimilarityBlock | LastItemBlock] = []
-    for target in searcher.indices:
-        chosen = similarity_features(name if target is None else f"{name}_{target}", retriever.needs)
-        blocks.append(SimilarityBlock(chosen, name, target, retriever.item_vectors(target), retriever.known))
-    first = next(iter(searcher.indices))
-    chosen = last_features(name, retriever.needs)
-    return [*blocks, LastItemBlock(chosen, retriever.item_vectors(first), retriever.known)]
+    blocks = []
+    for targets in sharing(retriever):
+        columns = [name if target is None else f"{name}_{target}" for target in targets]
+        chosen = [one for column in columns for one in similarity_features(column, retriever.needs)]
+        chosen += last_features(name if targets[0] == next(iter(searcher.indices)) else columns[0], retriever.needs)
+        blocks.append(
+            SimilarityBlock(tuple(chosen), name, targets, retriever.item_vectors(targets[0]), retriever.known)
+        )
+    return blocks

@@ -112,6 +112,7 @@ class ItemIndex:
         revisits : float32[N]: added to the score of each event's item in its session
         """
         n_sessions = len(log)
+        asked: Flags = np.any(queries, axis=1)
         queries = np.ascontiguousarray(queries, np.float32)
         added = np.zeros(0, np.float32) if revisits is None else revisits
         sizes = np.zeros(n_sessions, np.int64)
@@ -120,36 +121,36 @@ class ItemIndex:
             log.offsets, log.aids, added, queries, self._vectors, self._known, sizes, aids, scores
         )  # fmt: skip
         if self._searcher is None:
-            self._scan(log, queries, sizes, aids, scores)
+            self._scan(log, queries, asked, sizes, aids, scores)
         else:
             self._fetch(log, queries, sizes, aids, scores)
-        sizes[~queries.any(axis=1)] = 0
+        sizes[~asked] = 0
         offsets = np.zeros(n_sessions + 1, np.int64)
         np.cumsum(sizes, out=offsets[1:])
         filled = np.arange(k) < sizes[:, None]
         return Lists(offsets, aids[filled], scores[filled].astype(np.float32))
 
-    def _scan(self, log: SessionLog, queries: F32, sizes: I64, aids: I32, scores: F64) -> None:
+    def _scan(self, log: SessionLog, queries: F32, asked: Flags, sizes: I64, aids: I32, scores: F64) -> None:
         n_items, d = self._vectors.shape
         # The rounding error of a float32 inner product in any order of additions, twice over (Higham, section 3.1).
         margins = 2.0**-22 * (d + 2) * self._longest * np.sqrt(np.square(queries, dtype=np.float64).sum(axis=1))
         for start in range(0, len(log), BLOCK_SESSIONS):
-            asked = queries[start : start + BLOCK_SESSIONS]
+            part = queries[start : start + BLOCK_SESSIONS]
             for begin in range(0, n_items, BLOCK_ITEMS):
-                block = np.ascontiguousarray(asked @ self._vectors[begin : begin + BLOCK_ITEMS].T)
+                block = np.ascontiguousarray(part @ self._vectors[begin : begin + BLOCK_ITEMS].T)
                 scan(
-                    block, margins, start, begin, log.offsets, log.aids, queries, self._vectors, self._known,
+                    block, asked, margins, start, begin, log.offsets, log.aids, queries, self._vectors, self._known,
                     sizes, aids, scores,
                 )  # fmt: skip
 
     def _fetch(self, log: SessionLog, queries: F32, sizes: I64, aids: I32, scores: F64) -> None:
         wanted = min(int(self._known.sum()), self._fetched(aids.shape[1]))
         for start in range(0, len(log), BLOCK_SESSIONS):
-            asked = _even_width(queries[start : start + BLOCK_SESSIONS])
+            part = _even_width(queries[start : start + BLOCK_SESSIONS])
             if self._effort is None:
-                fetched = self._searcher.search(asked, wanted)[1]
+                fetched = self._searcher.search(part, wanted)[1]
             else:
-                fetched = _one_by_one(self._searcher, asked, wanted, self._effort.lists)
+                fetched = _one_by_one(self._searcher, part, wanted, self._effort.lists)
             insert_fetched(
                 fetched, start, log.offsets, log.aids, queries, self._vectors, sizes, aids, scores
             )  # fmt: skip
@@ -233,15 +234,18 @@ def _even_width(rows: F32) -> F32:
 
 
 def _one_by_one(searcher: Any, queries: F32, wanted: int, lists: int) -> I64:
-    """int64[S, wanted] items, -1 where fewer were found; each query in a call of its own, on this thread alone."""
+    """int64[S, wanted] items, -1 where fewer were found; each query in a call of its own, on this thread alone.
+
+    Nothing is found for a query that is 0.
+    """
     how: Any = faiss.SearchParametersIVF()
     how.nprobe = lists
-    found = np.empty((len(queries), wanted), np.int64)
+    found = np.full((len(queries), wanted), -1, np.int64)
     scores = np.empty((1, wanted), np.float32)
     threads = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(1)  # of this thread only
     try:
-        for s in range(len(queries)):
+        for s in np.flatnonzero(queries.any(axis=1)):
             searcher.search(queries[s : s + 1], wanted, params=how, D=scores, I=found[s : s + 1])
     finally:
         faiss.omp_set_num_threads(threads)

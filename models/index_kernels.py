@@ -44,17 +44,20 @@ def insert_owns(
 
 @kernel
 def scan(
-    block: F32, margins: F64, start: int, begin: int, offsets: I64, session_aids: I32,
+    block: F32, asked: Flags, margins: F64, start: int, begin: int, offsets: I64, session_aids: I32,
     queries: F32, vectors: F32, known: Flags, sizes: I64, aids: I32, scores: F64,
 ) -> None:  # fmt: skip
     """Go through rounded scores float32[b, m] of sessions from ``start`` and items from ``begin``.
 
+    asked   : bool[S] whether the session has a vector; the others would tie with everything
     margins : float64[S]; no rounded score is farther from the exact one than that, so that an item which belongs into
               the list is never passed over
     """
     k = aids.shape[1]
     for b in range(block.shape[0]):
         s = start + b
+        if not asked[s]:
+            continue
         size = sizes[s]
         bar = np.float32(scores[s, k - 1] - margins[s]) if size == k else np.float32(-np.inf)
         for i in range(block.shape[1]):

@@ -55,7 +55,7 @@ class Searcher:
         rows = np.random.default_rng(seed).permutation(len(log))[: settings.sample]
         sample = log.take(np.sort(rows))
         indices: dict[Target, ItemIndex] = {}
-        for targets in _sharing(retriever):
+        for targets in sharing(retriever):
             queries = np.concatenate([retriever.session_vectors(sample, target) for target in targets])
             vectors = retriever.item_vectors(targets[0])
             index = ItemIndex.build(vectors, retriever.known, queries, max(k, 1), settings, seed)
@@ -85,7 +85,7 @@ class Searcher:
         """Write the retriever and its indices into an existing folder."""
         (folder / "retriever").mkdir()
         self.retriever.save(folder / "retriever")
-        groups = _sharing(self.retriever)
+        groups = sharing(self.retriever)
         for i, targets in enumerate(groups):
             (folder / f"index_{i}").mkdir()
             self.indices[targets[0]].save(folder / f"index_{i}")
@@ -109,12 +109,13 @@ class Searcher:
         return cls(retriever, indices)
 
 
-def _sharing(retriever: Retriever) -> list[list[Target]]:
+def sharing(retriever: Retriever) -> list[tuple[Target, ...]]:
     """The retriever's targets (``None`` if it has none), those with the very same item vectors together."""
-    groups: dict[tuple[int, tuple[int, ...]], list[Target]] = {}
+    groups: dict[tuple[int, tuple[int, ...]], tuple[Target, ...]] = {}
     kept = []
     for target in retriever.targets or (None,):
         vectors = retriever.item_vectors(target)
         kept.append(vectors)  # or its address could be given to the next one
-        groups.setdefault((vectors.ctypes.data, vectors.shape), []).append(target)
+        key = vectors.ctypes.data, vectors.shape
+        groups[key] = (*groups.get(key, ()), target)
     return list(groups.values())

@@ -112,6 +112,8 @@ def _work(run: Run, pass_name: str, folder: Path) -> dict[str, Any]:
     reasons = {name: why_left_out(name, models, data.fit.has) for name, one in models.retrievers.items() if one.on}
     left_out = {name: reason for name, reason in reasons.items() if reason is not None}
     say_left_out("retriever", left_out)
+    if not reasons:
+        print("  no retriever is on", flush=True)
     figures = {}
     for name in reasons:
         if name not in left_out:

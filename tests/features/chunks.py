@@ -31,13 +31,13 @@ class Places:
 
     needs: frozenset[str] = frozenset()
 
-    def __init__(self, vectors: np.ndarray, targets: tuple[str, ...] = ()) -> None:
-        self.vectors, self.targets = vectors, targets
-        self.known = np.arange(len(vectors)) % 7 != 3
+    def __init__(self, vectors: np.ndarray, known: np.ndarray, targets: tuple[str, ...] = ()) -> None:
+        self.known, self.targets = known, targets
+        self.vectors = np.where(known[:, None], vectors, 0).astype(np.float32)
+        self._of_carts = np.ascontiguousarray(self.vectors[:, ::-1])
 
     def item_vectors(self, target: str | None = None) -> np.ndarray:
-        shown = -self.vectors if target == "carts" else self.vectors
-        return np.where(self.known[:, None], shown, 0).astype(np.float32)
+        return self._of_carts if target == "carts" else self.vectors
 
     def session_vectors(self, log: SessionLog, target: str | None = None) -> np.ndarray:
         out = np.zeros((len(log), self.vectors.shape[1]), np.float32)
@@ -49,9 +49,9 @@ class Places:
         return None if target is None else (ago % 3 - 1).astype(np.float32)
 
 
-def searchers_of(vectors: np.ndarray) -> dict[str, Searcher]:
-    """A retriever without targets, and one with them."""
-    retrievers = {"near": Places(vectors), "typed": Places(vectors, TARGETS)}
+def searchers_of(vectors: np.ndarray, known: np.ndarray) -> dict[str, Searcher]:
+    """A retriever without targets, and one with them, of which two share the items' vectors."""
+    retrievers = {"near": Places(vectors, known), "typed": Places(vectors, known, TARGETS)}
     return {
         name: Searcher(one, {t: ItemIndex(one.item_vectors(t), one.known) for t in one.targets or (None,)})
         for name, one in retrievers.items()
@@ -121,7 +121,7 @@ def random_chunk(seed: int, has: frozenset[str], n_sessions: int = 12, n_items: 
     rng = np.random.default_rng(seed)
     log = random_log(rng, n_sessions, n_items, has, longest)
     matrices = {name: random_matrix(rng, n_items) for name in ("clicks", "buys")}
-    searchers = searchers_of(rng.integers(-2, 3, (n_items, 3)))
+    searchers = searchers_of(rng.integers(-2, 3, (n_items, 3)), np.arange(n_items) % 7 != 3)
     encoded = {name: searcher.encode(log) for name, searcher in searchers.items()}
     return Chunk(log, replace(random_pool(rng, log), encoded=encoded), matrices, searchers)
 

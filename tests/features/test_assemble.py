@@ -76,16 +76,15 @@ def test_an_identifier_is_never_a_feature() -> None:
         np.cumsum(lengths, out=offsets[1:])
         return replace(lists, offsets=offsets, aids=rename(lists.aids))
 
-    vectors = np.zeros((3 * log.n_items, 3))
-    vectors[1::3] = chunk.searchers["near"].retriever.vectors
+    retriever = chunk.searchers["near"].retriever
+    vectors, known = np.zeros((3 * log.n_items, 3)), np.zeros(3 * log.n_items, bool)
+    vectors[1::3], known[1::3] = retriever.vectors, retriever.known
     renamed = Chunk(
         replace(log, aids=rename(log.aids), n_items=3 * log.n_items),
         replace(chunk.candidates, aids=rename(chunk.candidates.aids)),
         {name: spread(lists) for name, lists in chunk.matrices.items()},
-        searchers_of(vectors),
+        searchers_of(vectors, known),
     )
-    for searcher in renamed.searchers.values():
-        searcher.retriever.known = np.repeat(chunk.searchers["near"].retriever.known, 3)
     before = builder_of(chunk).build(log, chunk.candidates, Arena())
     after = builder_of(renamed).build(renamed.log, renamed.candidates, Arena())
     np.testing.assert_array_equal(before, after)

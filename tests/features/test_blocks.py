@@ -82,7 +82,7 @@ def test_affinity(seed: int, has: frozenset[str], constants: FeaturesSettings) -
 def test_similarity(seed: int, has: frozenset[str]) -> None:
     chunk = random_chunk(seed, has)
     built = build(chunk, has, FeaturesSettings(), "similarity")
-    assert len(built) == 3 + 7
+    assert len(built) == 3 + 8
     for name, searcher in chunk.searchers.items():
         twin = twins.similarity_twin(chunk.log, chunk.candidates, searcher, name)
         assert_same({n: column for n, column in built.items() if n.startswith(f"similarity_{name}_")}, twin)

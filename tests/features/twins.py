@@ -217,14 +217,17 @@ def similarity_twin(log: SessionLog, candidates: Candidates, searcher: Searcher,
         out = out.with_columns(score=rows(score)).with_columns(
             zscore("score").alias(f"{column}_zscore"), ((count - rank) / count).alias(f"{column}_place")
         )
-    items = retriever.item_vectors(next(iter(searcher.indices)))
 
     def cosine(s: int, aid: int) -> float | None:
         own = [a for a in log.aids[log.offsets[s] : log.offsets[s + 1]].tolist() if retriever.known[a]]
         lengths = np.linalg.norm(items[own[-1]]) * np.linalg.norm(items[aid]) if own else 0.0
         return float(items[own[-1]] @ items[aid] / lengths) if lengths > 0 else None
 
-    return out.with_columns(score=rows(cosine)).with_columns(zscore("score").alias(f"similarity_{name}_last"))
+    for target in searcher.indices:
+        items = retriever.item_vectors(target)
+        column = f"similarity_{name}_carts_last" if target == "carts" else f"similarity_{name}_last"
+        out = out.with_columns(score=rows(cosine)).with_columns(zscore("score").alias(column))
+    return out
 
 
 def source_twin(candidates: Candidates) -> pl.DataFrame:
