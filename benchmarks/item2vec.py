@@ -1,8 +1,8 @@
 """Item2vec against gensim's word2vec: ``python -m benchmarks.item2vec [--events 1e6] [--log FOLDER]``.
 
-One epoch on two threads, on one, and by gensim, at the same vector length, window, number of negatives and noise; symmetric, as gensim's is (where it is
-installed; its vocabulary is built before). Last, ours as it is committed, with the recall of the next item in sessions
-that were held out.
+One epoch on two threads, on one, and by gensim, at the same vector length, window, number of negatives and noise;
+symmetric, as gensim is (where it is installed; its vocabulary is built before). Last, ours as it is committed, with the
+recall of the next item in sessions that were held out.
 """
 
 import sys
