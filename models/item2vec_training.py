@@ -63,11 +63,11 @@ def train(
     own = [weights] if copies is None else [Weights(*(table[t] for table in copies)) for t in range(threads)]
     blocks = [Block.of(settings.block, settings.shared_negatives, settings.d) for _ in range(threads)]
     bar = tqdm(
-        total=settings.epochs * log.n_events, initial=done * log.n_events, desc="item2vec", unit=" tokens",
+        total=plan.epochs * log.n_events, initial=done * log.n_events, desc="item2vec", unit=" tokens",
         unit_scale=True, disable=None if progress else True,
     )  # fmt: skip
     with bar, ThreadPoolExecutor(threads) as pool:
-        for epoch in range(done, settings.epochs):
+        for epoch in range(done, plan.epochs):
             for turn in plan.rounds(epoch):
                 jobs = [
                     pool.submit(plan.run, epoch, turn[t::threads], own[t], blocks[t])
@@ -127,7 +127,8 @@ class _Plan:
     events: Events
     sampling: Sampling
     pairing: Pairing
-    settings: Item2VecSettings
+    rate: float
+    epochs: int
     seed: int
     in_round: int
 
@@ -144,7 +145,9 @@ class _Plan:
             np.zeros(0, np.int8) if log.types is None else log.types,
         )
         each = max(1, round(settings.round_tokens * log.n_items / chunk))
-        return cls(bounds, events, sampling_of(log, settings), pairing_of(settings), settings, seed, each * threads)
+        sampling, pairing = sampling_of(log, settings), pairing_of(settings)
+        epochs = settings.epochs_of(log.n_events, int(np.count_nonzero(np.bincount(log.aids))))
+        return cls(bounds, events, sampling, pairing, settings.rate, epochs, seed, each * threads)
 
     def rounds(self, epoch: int) -> Iterator[list[tuple[int, int]]]:
         """Of each round the chunks, with their places in the epoch's order."""
@@ -162,7 +165,7 @@ class _Plan:
         n = self.bounds.size - 1
         seed = int(mix(self.seed, epoch) >> np.uint64(2))
         for place, chunk in chunks:
-            rate = self.settings.rate * (1.0 - (epoch * n + place) / (self.settings.epochs * n))
+            rate = self.rate * (1.0 - (epoch * n + place) / (self.epochs * n))
             train_sessions(
                 self.bounds[chunk], self.bounds[chunk + 1], seed, rate, self.events, self.sampling, self.pairing,
                 weights, block,
