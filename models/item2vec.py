@@ -36,8 +36,8 @@ NEIGHBOUR_BLOCK = 512
 class Item2Vec:
     """Items predict the items after them; see the module's docstring.
 
-    Needs nothing; types and times count where the settings give them weight. Time: ``epochs`` times about 1 µs an
-    event and core; memory: 8 (T + 1) d bytes an item for T > 1 threads, 8 d for one.
+    Needs nothing; types and times count where the settings give them weight. Time: about 1.2 µs an event and epoch on
+    one core; memory: 8 (T + 1) d bytes an item for T > 1 threads, 8 d for one.
     """
 
     def __init__(

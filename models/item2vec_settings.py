@@ -19,8 +19,9 @@ class Item2VecSettings(RetrieverSettings):
 
     kind: Literal["item2vec"] = "item2vec"
     d: Tiled = 64
-    epochs: Annotated[int, Field(ge=1, le=1000)] = 12
-    rate: Annotated[float, Field(gt=0)] = 0.15
+    epochs: Annotated[int, Field(ge=1, le=1000)] | None = None
+    """Left out, so many (1 to 12) that an item is met 240 times on average: fewer on larger logs."""
+    rate: Annotated[float, Field(gt=0)] = 0.2
     """First rate of row-wise Adagrad; it falls evenly to 0."""
     window: Annotated[int, Field(ge=1, le=100)] = 3
     """Events that an event predicts; and as many before it, if ``backward`` is not 0."""
@@ -52,5 +53,11 @@ class Item2VecSettings(RetrieverSettings):
     """The i-th event from the end weighs recency ^ i in a session's vector."""
     type_weights: TypeWeights = (1.0, 1.0, 1.0)
     """Factors on that weight."""
-    revisit: Annotated[float, Field(ge=0)] = 4.0
+    revisit: Annotated[float, Field(ge=0)] = 16.0
     """Added to the score of a session's own items, times their share in its vector; 0 for none."""
+
+    def epochs_of(self, events: int, items: int) -> int:
+        """Epochs over a log of so many events on so many different items."""
+        if self.epochs is not None:
+            return self.epochs
+        return int(min(12, max(1, round(240 * items / max(events, 1)))))

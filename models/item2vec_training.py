@@ -55,18 +55,19 @@ def train(
         empty = np.zeros((log.n_items, settings.d), np.float32)
         return empty, empty
     plan = _Plan.of(log, settings, seed, threads)
-    weights, done = first_weights(log.n_items, settings.d, seed), 0
+    weights, done, digest = first_weights(log.n_items, settings.d, seed), 0, ""
     if checkpoint is not None:
-        weights, done = _resume(checkpoint, plan.digest, weights)
+        digest = _digest(plan.events, settings, (seed, threads, log.n_items))
+        weights, done = _resume(checkpoint, digest, weights)
     copies = _copies(weights, threads)
     own = [weights] if copies is None else [Weights(*(table[t] for table in copies)) for t in range(threads)]
     blocks = [Block.of(settings.block, settings.shared_negatives, settings.d) for _ in range(threads)]
     bar = tqdm(
-        total=settings.epochs * log.n_events, initial=done * log.n_events, desc="item2vec", unit=" tokens",
+        total=plan.epochs * log.n_events, initial=done * log.n_events, desc="item2vec", unit=" tokens",
         unit_scale=True, disable=None if progress else True,
     )  # fmt: skip
     with bar, ThreadPoolExecutor(threads) as pool:
-        for epoch in range(done, settings.epochs):
+        for epoch in range(done, plan.epochs):
             for turn in plan.rounds(epoch):
                 jobs = [
                     pool.submit(plan.run, epoch, turn[t::threads], own[t], blocks[t])
@@ -80,7 +81,7 @@ def train(
             if checkpoint is not None:
                 with atomic_folder(checkpoint) as folder:
                     save_arrays(folder, **weights._asdict())
-                    write_json(folder / "state.json", {"digest": plan.digest, "epochs": epoch + 1})
+                    write_json(folder / "state.json", {"digest": digest, "epochs": epoch + 1})
     return weights.inputs, weights.outputs
 
 
@@ -126,10 +127,10 @@ class _Plan:
     events: Events
     sampling: Sampling
     pairing: Pairing
-    settings: Item2VecSettings
+    rate: float
+    epochs: int
     seed: int
     in_round: int
-    digest: str
 
     @classmethod
     def of(cls, log: SessionLog, settings: Item2VecSettings, seed: int, threads: int) -> "_Plan":
@@ -144,14 +145,9 @@ class _Plan:
             np.zeros(0, np.int8) if log.types is None else log.types,
         )
         each = max(1, round(settings.round_tokens * log.n_items / chunk))
-        digest = blake2b(digest_size=16)
-        for array in (log.offsets, log.aids, events.ts, events.types):
-            digest.update(np.ascontiguousarray(array).data)
-        digest.update(json.dumps([settings.model_dump(), seed, threads, log.n_items]).encode())
-        return cls(
-            bounds, events, sampling_of(log, settings), pairing_of(settings), settings, seed, each * threads,
-            digest.hexdigest(),
-        )  # fmt: skip
+        sampling, pairing = sampling_of(log, settings), pairing_of(settings)
+        epochs = settings.epochs_of(log.n_events, int(np.count_nonzero(np.bincount(log.aids))))
+        return cls(bounds, events, sampling, pairing, settings.rate, epochs, seed, each * threads)
 
     def rounds(self, epoch: int) -> Iterator[list[tuple[int, int]]]:
         """Of each round the chunks, with their places in the epoch's order."""
@@ -169,7 +165,7 @@ class _Plan:
         n = self.bounds.size - 1
         seed = int(mix(self.seed, epoch) >> np.uint64(2))
         for place, chunk in chunks:
-            rate = self.settings.rate * (1.0 - (epoch * n + place) / (self.settings.epochs * n))
+            rate = self.rate * (1.0 - (epoch * n + place) / (self.epochs * n))
             train_sessions(
                 self.bounds[chunk], self.bounds[chunk + 1], seed, rate, self.events, self.sampling, self.pairing,
                 weights, block,
@@ -193,6 +189,14 @@ def _merge(weights: Weights, copies: Weights, pool: ThreadPoolExecutor, threads:
         jobs += [pool.submit(merge, base, own, bounds[t], bounds[t + 1]) for t in range(threads)]
     for job in jobs:
         job.result()
+
+
+def _digest(events: Events, settings: Item2VecSettings, numbers: tuple[int, int, int]) -> str:
+    """Of all that the outcome depends on, but for the code."""
+    digest = blake2b(json.dumps([settings.model_dump(), *numbers]).encode(), digest_size=16)
+    for array in events:
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
 
 
 def _resume(folder: Path, digest: str, fresh: Weights) -> tuple[Weights, int]:
