@@ -46,8 +46,8 @@ def _set_cache_folder() -> None:
 
 _set_cache_folder()
 
-# Threads of torch and LightGBM that wait for work sleep instead of spinning: beside any other job on the machine spinning
-# costs several times the work itself. Must be set before either is imported; whoever knows better sets it himself.
+# Threads of torch and LightGBM that wait for work sleep instead of spinning: beside any other job spinning
+# costs several times the work itself. It must be set before either is imported; whoever knows better sets it himself.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 from numba import njit  # noqa: E402  (the cache folder had to be set first)
