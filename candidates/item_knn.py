@@ -5,11 +5,11 @@ from typing import Self
 
 import numpy as np
 
-from candidates.arrays import F32, F64, I32, I64
 from candidates.neighbours import Neighbours
 from candidates.session_index import SessionIndex
 from candidates.settings import ItemKnnSettings
 from candidates.threads import costly_bounds, run_ranges
+from events.arrays import F32, F64, I32, I64
 from events.compiled import kernel
 from events.lists import Lists, insert_best
 from events.log import SessionLog

@@ -1,7 +1,7 @@
 """A session's items and how much each of them counts: what the sources look up."""
 
 from candidates.accumulator import add, find, recency_weights
-from candidates.arrays import F64, I8, I32
+from events.arrays import F64, I8, I32
 from events.compiled import kernel
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from candidates.accumulator import EMPTY, add, capacity
-from candidates.arrays import I8, I32, I64
+from events.arrays import I8, I32, I64
 from events.compiled import kernel
 from events.files import load_array, need_array, save_arrays
 from events.log import SessionLog

@@ -6,10 +6,10 @@ from typing import Self
 import numpy as np
 
 from candidates.accumulator import EMPTY, add, capacity, take_best
-from candidates.arrays import F32, F64, I8, I32, I64
 from candidates.profile import weigh_items
 from candidates.session_index import SessionIndex
 from candidates.settings import SessionKnnSettings
+from events.arrays import F32, F64, I8, I32, I64
 from events.columns import DAY
 from events.compiled import inline, kernel
 from events.files import need_array, save_arrays

@@ -6,9 +6,9 @@ from typing import Self
 import numpy as np
 
 from candidates.accumulator import EMPTY, add, capacity, take_best
-from candidates.arrays import F32, F64, I8, I32, I64
 from candidates.profile import weigh_items
 from candidates.settings import WalksSettings
+from events.arrays import F32, F64, I8, I32, I64
 from events.compiled import kernel
 from events.lists import Lists
 from events.log import SessionLog

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from candidates.pool import Candidates
+from events.arrays import F32, F64, I8, I32, I64
 from events.compiled import kernel
 from events.lists import Lists
 from events.log import SessionLog
-from features.arrays import F32, F64, I8, I32, I64
 from features.history import longest, recency_weight
 from features.registry import TYPES, Feature
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from events.arrays import I8, I32, I64
 from events.columns import CARTS, DAY, ORDERS
 from events.compiled import kernel
 from events.log import SessionLog
-from features.arrays import I8, I32, I64
 
 NEVER_FIRST = np.iinfo(np.int32).max
 NEVER_LAST = np.iinfo(np.int32).min

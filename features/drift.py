@@ -11,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from candidates.pool import Candidates
+from events.arrays import I32, I64
 from events.compiled import kernel
 from events.errors import InputError
 from events.files import need_array, read_json, save_arrays, write_json
 from events.log import SessionLog
 from events.randomness import mix
-from features.arrays import I32, I64
 
 SIZE = 20_000
 """Rows of a sample: two such samples of one distribution are about .014 apart at most (95 %)."""

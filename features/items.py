@@ -9,12 +9,12 @@ import numpy.typing as npt
 import polars as pl
 
 from candidates.pool import Candidates
+from events.arrays import F32, I32, I64
 from events.columns import DAY, HOUR
 from events.compiled import kernel
 from events.errors import InputError
 from events.files import need_array, read_json, save_arrays, write_json
 from events.log import SessionLog
-from features.arrays import F32, I32, I64
 from features.counts import NEVER_FIRST, ItemCounts, count_items
 from features.registry import BOTH, TIME, TYPES, Feature, choose, pick
 from features.settings import FeaturesSettings

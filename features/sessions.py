@@ -7,10 +7,10 @@ import numpy as np
 import numpy.typing as npt
 
 from candidates.pool import Candidates
+from events.arrays import F32, I8, I32, I64
 from events.columns import CARTS, DAY, HOUR, ORDERS
 from events.compiled import kernel
 from events.log import SessionLog
-from features.arrays import F32, I8, I32, I64
 from features.history import longest, sort_history
 from features.registry import BOTH, TIME, TYPES, Feature
 

@@ -10,10 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from candidates.pool import Candidates
-from events.arrays import Flags
+from events.arrays import F32, I32, I64, Flags
 from events.compiled import kernel
 from events.log import SessionLog
-from features.arrays import F32, I32, I64
 from features.history import longest
 from features.registry import Feature
 from models.inner_products import inner_product, revisited

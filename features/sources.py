@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from candidates.pool import Candidates
+from events.arrays import F32, I16, I32, I64
 from events.compiled import kernel
 from events.log import SessionLog
-from features.arrays import F32, I16, I32, I64
 from features.history import longest
 from features.registry import Feature
 from features.settings import FeaturesSettings

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from candidates.arrays import F32, F64, I32, I64
+from events.arrays import F32, F64, I32, I64
 from events.compiled import kernel
 from rankers.trees import CATEGORICAL, DEFAULT_LEFT, MISSING_NAN, MISSING_ZERO, Trees, UnknownModelError
 from rankers.walker import Columns, Nodes, Sets, Unsigned

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from numba.cpython.unsafe.numbers import trailing_zeros  # one instruction, for which numba has no public name
 
-from candidates.arrays import F32, F64, I32, I64
+from events.arrays import F32, F64, I32, I64
 from events.compiled import kernel
 
 BLOCK: Final = 512
