@@ -25,8 +25,17 @@ def merge_named(defaults: Mapping[str, Frozen], given: Any) -> Any:
         if name in defaults and isinstance(one, dict):
             default = defaults[name].model_dump()
             if one.get("kind", default.get("kind")) == default.get("kind"):
-                merged[name] = default | one
+                merged[name] = _changed(default, one)
     return merged
+
+
+def _changed(default: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The default with the given keys, group by group."""
+    changed = {**default, **given}
+    for key, one in given.items():
+        if isinstance(one, dict) and isinstance(default.get(key), dict):
+            changed[key] = _changed(default[key], one)
+    return changed
 
 
 class ColumnSettings(Frozen):

@@ -17,8 +17,8 @@ class TrainingSettings(Frozen):
     """How a model is trained."""
 
     epochs: Positive = 5
-    sessions: Positive | None = None
-    """At most so many sessions are trained on, the last ones; items that only earlier ones hold stay unknown."""
+    sessions: Annotated[int, Field(ge=0)] = 0
+    """At most so many sessions are trained on, the last ones; items of others stay unknown. 0: all."""
     batch_tokens: Positive = 4096
     """Events of a batch, padding counted."""
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3

@@ -14,6 +14,7 @@ from models.retriever_settings import CustomRetrieverSettings
 from models.settings import DEFAULT_RETRIEVERS, ModelsSettings
 from models.svd import Svd
 from models.svd_settings import SvdSettings
+from models.training_settings import SASRecSettings
 from tests.models.typed import TypedSvd
 
 TYPED = "tests.models.typed:TypedSvd"
@@ -36,6 +37,11 @@ def test_one_key_changes_a_default_and_leaves_the_others() -> None:
     assert found.retrievers["svd"] == SvdSettings(on=True, dim=8)
     assert list(found.retrievers) == [*DEFAULT_RETRIEVERS, "mine"]
     assert ModelsSettings().retrievers == DEFAULT_RETRIEVERS
+    slower = settings({"sasrec": {"training": {"epochs": 9}}}).retrievers["sasrec"]
+    before = DEFAULT_RETRIEVERS["sasrec"]
+    assert isinstance(slower, SASRecSettings)
+    assert isinstance(before, SASRecSettings)
+    assert slower.training == before.training.model_copy(update={"epochs": 9})
     assert settings({"mine": {"kind": "svd"}}, defaults=False).retrievers == {"mine": SvdSettings()}
 
 
