@@ -1,7 +1,8 @@
 """Stage ``retrievers``: fit the retrievers of a pass and index their items.
 
 Each retriever is a part of its own, whole or absent: a killed stage goes on with the next one, and after a change of
-settings only those that it concerns are fitted again. ``--model NAME`` makes one part, which the stage then takes.
+settings only those that it concerns are fitted again. ``--model NAME`` makes one part, which the stage then takes;
+torchrun trains it data-parallel: ``torchrun --nproc-per-node 2 -m scripts.retrievers --config … --model sasrec``.
 """
 
 import os
@@ -77,6 +78,9 @@ def _make(run: Run, data: PassData, name: str) -> Path:
             return part
     checkpoints = work / f"{name}.{key}"
     conditions = Conditions(models.seed, run.settings.n_threads, checkpoints, progress=True)
+    if int(os.environ.get("RANK", "0")) > 0:  # of torchrun: the first process writes, the others help it train
+        build_retriever(name, models.retrievers[name], conditions).fit(data.fit)
+        return work / name
     with atomic_folder(work / name) as beside:
         with Meter() as meter:
             retriever = build_retriever(name, models.retrievers[name], conditions).fit(data.fit)
