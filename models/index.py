@@ -6,6 +6,8 @@ is wanted, and what it fetches is scored exactly. Each session is searched alone
 batches: a session's list depends on that session alone, bit for bit.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -79,7 +81,14 @@ class ItemIndex:
 
     @classmethod
     def build(
-        cls, vectors: F32, known: Flags, queries: F32, k: int, settings: IndexSettings | None = None, seed: int = 0
+        cls,
+        vectors: F32,
+        known: Flags,
+        queries: F32,
+        k: int,
+        settings: IndexSettings | None = None,
+        seed: int = 0,
+        threads: int = 1,
     ) -> "ItemIndex":
         """An index over the known items that finds the asked share of the ``k`` best, at the least cost.
 
@@ -97,7 +106,8 @@ class ItemIndex:
         sample = np.ascontiguousarray(pool[rng.permutation(len(pool))[: settings.sample]])
         log = SessionLog.of([[]] * len(sample), n_items=known.size)
         wanted = exact.search(log, sample, k)
-        searcher = _inverted_file(vectors, np.flatnonzero(known), rng)
+        with _threads(threads):
+            searcher = _inverted_file(vectors, np.flatnonzero(known), rng)
         for lists, factor in EFFORTS:
             effort = Effort(min(lists, searcher.nlist), factor, k)
             found = share_found(wanted, cls(vectors, known, searcher, effort).search(log, sample, k))
@@ -242,11 +252,18 @@ def _one_by_one(searcher: Any, queries: F32, wanted: int, lists: int) -> I64:
     how.nprobe = lists
     found = np.full((len(queries), wanted), -1, np.int64)
     scores = np.empty((1, wanted), np.float32)
-    threads = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(1)  # of this thread only
-    try:
+    with _threads(1):
         for s in np.flatnonzero(queries.any(axis=1)):
             searcher.search(queries[s : s + 1], wanted, params=how, D=scores, I=found[s : s + 1])
-    finally:
-        faiss.omp_set_num_threads(threads)
     return found
+
+
+@contextmanager
+def _threads(n: int) -> Iterator[None]:
+    """FAISS calls from this thread (and no other) run on so many threads."""
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(n)
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(before)
