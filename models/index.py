@@ -68,6 +68,7 @@ class ItemIndex:
         """
         self._vectors, self._known = vectors, known
         self._searcher, self._effort = searcher, effort
+        self._n_known = int(known.sum())
         if searcher is None:
             self._longest = float(np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64).max(initial=0)))
 
@@ -99,8 +100,11 @@ class ItemIndex:
         """
         settings = settings or IndexSettings()
         exact = cls(vectors, known)
-        n = int(known.sum())
-        if n <= settings.exact_up_to or settings.recall == 1 or (settings.gpu and faiss.get_num_gpus() > 0):
+        if (
+            exact._n_known <= settings.exact_up_to
+            or settings.recall == 1
+            or (settings.gpu and faiss.get_num_gpus() > 0)
+        ):
             return exact._on_gpus(settings)
         rng = np.random.default_rng(seed)
         asked = queries[queries.any(axis=1)]
@@ -156,7 +160,7 @@ class ItemIndex:
                 )  # fmt: skip
 
     def _fetch(self, log: SessionLog, queries: F32, sizes: I64, aids: I32, scores: F64) -> None:
-        wanted = min(int(self._known.sum()), self._fetched(aids.shape[1]))
+        wanted = min(self._n_known, self._fetched(aids.shape[1]))
         for start in range(0, len(log), BLOCK_SESSIONS):
             part = _padded(queries[start : start + BLOCK_SESSIONS])
             if self._effort is None:
