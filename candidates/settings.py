@@ -1,5 +1,6 @@
 """Settings of the candidates floor: the co-visitation recipes and the sources that fill the pool."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -225,13 +226,18 @@ class CandidatesSettings(Frozen):
 
     @model_validator(mode="after")
     def _names_fit(self) -> "CandidatesSettings":
+        _check_columns(self.sources)
         for name, source in self.sources.items():
-            other, _, target = name.rpartition("_")
-            if target in TARGETS and getattr(self.sources.get(other), "kind", None) in PER_TARGET:
-                raise ValueError(f"source {name!r} has the name of a column of source {other!r}")
             if isinstance(source, NeighboursSettings | WalksSettings) and source.matrix not in self.recipes:
                 raise ValueError(f"source {name!r} looks up the matrix {source.matrix!r}, which no recipe makes")
         return self
+
+
+def _check_columns(sources: Mapping[str, SourceSettings]) -> None:
+    for name in sources:
+        other, _, target = name.rpartition("_")
+        if target in TARGETS and getattr(sources.get(other), "kind", None) in PER_TARGET:
+            raise ValueError(f"source {name!r} has the name of a column of source {other!r}")
 
 
 def with_retrievers(settings: CandidatesSettings, models: ModelsSettings) -> CandidatesSettings:
@@ -252,6 +258,6 @@ def with_retrievers(settings: CandidatesSettings, models: ModelsSettings) -> Can
     }
     for name in sorted(set(own) & set(settings.sources)):
         raise ValueError(f"the retriever {name!r} has the name of a source")
-    return CandidatesSettings(
-        defaults=False, recipes=settings.recipes, sources={**settings.sources, **own}, rules=settings.rules
-    )
+    sources = {**settings.sources, **own}
+    _check_columns(sources)
+    return settings.model_copy(update={"sources": sources})

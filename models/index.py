@@ -6,6 +6,8 @@ is wanted, and what it fetches is scored exactly. Each session is searched alone
 batches: a session's list depends on that session alone, bit for bit.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,11 +25,13 @@ from models.index_settings import IndexSettings
 
 BLOCK_SESSIONS, BLOCK_ITEMS = 256, 8_192
 """Rounded scores are made by blocks, 8 MiB at a time."""
-EFFORTS = ((16, 4), (32, 4), (32, 8), (64, 8), (128, 8), (128, 16), (256, 16), (512, 32))
+EFFORTS = ((16, 2), (16, 3), (32, 3), (32, 4), (64, 4), (128, 4), (128, 8), (256, 8), (512, 16))
 """Lists of the inverted file that are looked into, and items fetched for each one wanted: cheap to dear."""
 LEAST_FETCHED = 64
 POINTS_PER_LIST = 64
 """Vectors that a list's centre is trained on."""
+CODES = 128
+"""Four-bit codes of a vector, at most: one a dimension, or one for several; FAISS adds them up in 16 bits."""
 ADDED = 100_000
 """Items that are quantised at a time."""
 GPU_FETCHED = 1.5
@@ -64,6 +68,7 @@ class ItemIndex:
         """
         self._vectors, self._known = vectors, known
         self._searcher, self._effort = searcher, effort
+        self._n_known = int(known.sum())
         if searcher is None:
             self._longest = float(np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64).max(initial=0)))
 
@@ -79,7 +84,14 @@ class ItemIndex:
 
     @classmethod
     def build(
-        cls, vectors: F32, known: Flags, queries: F32, k: int, settings: IndexSettings | None = None, seed: int = 0
+        cls,
+        vectors: F32,
+        known: Flags,
+        queries: F32,
+        k: int,
+        settings: IndexSettings | None = None,
+        seed: int = 0,
+        threads: int = 1,
     ) -> "ItemIndex":
         """An index over the known items that finds the asked share of the ``k`` best, at the least cost.
 
@@ -88,8 +100,11 @@ class ItemIndex:
         """
         settings = settings or IndexSettings()
         exact = cls(vectors, known)
-        n = int(known.sum())
-        if n <= settings.exact_up_to or settings.recall == 1 or (settings.gpu and faiss.get_num_gpus() > 0):
+        if (
+            exact._n_known <= settings.exact_up_to
+            or settings.recall == 1
+            or (settings.gpu and faiss.get_num_gpus() > 0)
+        ):
             return exact._on_gpus(settings)
         rng = np.random.default_rng(seed)
         asked = queries[queries.any(axis=1)]
@@ -97,7 +112,8 @@ class ItemIndex:
         sample = np.ascontiguousarray(pool[rng.permutation(len(pool))[: settings.sample]])
         log = SessionLog.of([[]] * len(sample), n_items=known.size)
         wanted = exact.search(log, sample, k)
-        searcher = _inverted_file(vectors, np.flatnonzero(known), rng)
+        with _threads(threads):
+            searcher = _inverted_file(vectors, np.flatnonzero(known), rng)
         for lists, factor in EFFORTS:
             effort = Effort(min(lists, searcher.nlist), factor, k)
             found = share_found(wanted, cls(vectors, known, searcher, effort).search(log, sample, k))
@@ -144,9 +160,9 @@ class ItemIndex:
                 )  # fmt: skip
 
     def _fetch(self, log: SessionLog, queries: F32, sizes: I64, aids: I32, scores: F64) -> None:
-        wanted = min(int(self._known.sum()), self._fetched(aids.shape[1]))
+        wanted = min(self._n_known, self._fetched(aids.shape[1]))
         for start in range(0, len(log), BLOCK_SESSIONS):
-            part = _even_width(queries[start : start + BLOCK_SESSIONS])
+            part = _padded(queries[start : start + BLOCK_SESSIONS])
             if self._effort is None:
                 fetched = self._searcher.search(part, wanted)[1]
             else:
@@ -194,9 +210,9 @@ class ItemIndex:
         ids = np.flatnonzero(self._known)
         if not settings.gpu or faiss.get_num_gpus() == 0 or ids.size <= settings.exact_up_to:
             return self
-        flat = faiss.index_cpu_to_all_gpus(faiss.IndexFlatIP(_even_width(self._vectors[:1]).shape[1]))
+        flat = faiss.index_cpu_to_all_gpus(faiss.IndexFlatIP(_padded(self._vectors[:1]).shape[1]))
         searcher = faiss.IndexIDMap2(flat)
-        searcher.add_with_ids(_even_width(self._vectors[ids]), ids)
+        searcher.add_with_ids(_padded(self._vectors[ids]), ids)
         return ItemIndex(self._vectors, self._known, searcher)
 
 
@@ -212,25 +228,25 @@ def share_found(wanted: Lists, found: Lists) -> float:
 
 
 def _inverted_file(vectors: F32, ids: I64, rng: np.random.Generator) -> Any:
-    """FAISS's IVF with product quantisation: two dimensions in four bits; lists grow with the root of the items."""
+    """FAISS's IVF with product quantisation: a dimension in four bits; lists grow with the root of the items."""
     lists = 2 ** max(round(np.log2(1.5 * np.sqrt(ids.size))), 4)
-    width = _even_width(vectors[:1]).shape[1]
-    searcher: Any = faiss.index_factory(width, f"IVF{lists},PQ{width // 2}x4fs", faiss.METRIC_INNER_PRODUCT)
+    together = -(-vectors.shape[1] // CODES)
+    width = _padded(vectors[:1]).shape[1]
+    searcher: Any = faiss.index_factory(width, f"IVF{lists},PQ{width // together}x4fs", faiss.METRIC_INNER_PRODUCT)
     searcher.cp.max_points_per_centroid = POINTS_PER_LIST
     searcher.cp.min_points_per_centroid = searcher.pq.cp.min_points_per_centroid = 1  # it would only warn
     trained_on = np.sort(rng.permutation(ids)[: lists * POINTS_PER_LIST])
-    searcher.train(_even_width(vectors[trained_on]))
+    searcher.train(_padded(vectors[trained_on]))
     for start in range(0, ids.size, ADDED):
         some = ids[start : start + ADDED]
-        searcher.add_with_ids(_even_width(vectors[some]), some)
+        searcher.add_with_ids(_padded(vectors[some]), some)
     return searcher
 
 
-def _even_width(rows: F32) -> F32:
-    """The rows, with a column of zeros added where there is an odd number: a quantiser takes two at a time."""
-    if rows.shape[1] % 2 == 0:
-        return np.ascontiguousarray(rows)
-    return np.concatenate([rows, np.zeros((len(rows), 1), np.float32)], axis=1)
+def _padded(rows: F32) -> F32:
+    """The rows, with columns of zeros added until as many dimensions as share a code divide their number."""
+    missing = -rows.shape[1] % -(-rows.shape[1] // CODES)
+    return np.ascontiguousarray(np.pad(rows, ((0, 0), (0, missing))) if missing else rows)
 
 
 def _one_by_one(searcher: Any, queries: F32, wanted: int, lists: int) -> I64:
@@ -242,11 +258,18 @@ def _one_by_one(searcher: Any, queries: F32, wanted: int, lists: int) -> I64:
     how.nprobe = lists
     found = np.full((len(queries), wanted), -1, np.int64)
     scores = np.empty((1, wanted), np.float32)
-    threads = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(1)  # of this thread only
-    try:
+    with _threads(1):
         for s in np.flatnonzero(queries.any(axis=1)):
             searcher.search(queries[s : s + 1], wanted, params=how, D=scores, I=found[s : s + 1])
-    finally:
-        faiss.omp_set_num_threads(threads)
     return found
+
+
+@contextmanager
+def _threads(n: int) -> Iterator[None]:
+    """FAISS calls from this thread (and no other) run on so many threads."""
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(n)
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(before)

@@ -17,4 +17,5 @@ class IndexSettings(Frozen):
     sample: Annotated[int, Field(ge=1, le=100_000)] = 500
     """Sessions that the recall is measured on."""
     gpu: bool = False
-    """Whether many items are searched by brute force on GPUs, where FAISS was built for them and finds any."""
+    """Whether many items are searched by brute force on GPUs, where FAISS was built for them and finds any. It searches
+    in batches there: among scores that are equal but for rounding, the batch may decide which are in the list."""

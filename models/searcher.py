@@ -45,7 +45,13 @@ class Searcher:
 
     @classmethod
     def build(
-        cls, retriever: Retriever, log: SessionLog, k: int, settings: IndexSettings | None = None, seed: int = 0
+        cls,
+        retriever: Retriever,
+        log: SessionLog,
+        k: int,
+        settings: IndexSettings | None = None,
+        seed: int = 0,
+        threads: int = 1,
     ) -> "Searcher":
         """Index the items of a fitted retriever.
 
@@ -58,7 +64,7 @@ class Searcher:
         for targets in sharing(retriever):
             queries = np.concatenate([retriever.session_vectors(sample, target) for target in targets])
             vectors = retriever.item_vectors(targets[0])
-            index = ItemIndex.build(vectors, retriever.known, queries, max(k, 1), settings, seed)
+            index = ItemIndex.build(vectors, retriever.known, queries, max(k, 1), settings, seed, threads)
             indices |= dict.fromkeys(targets, index)
         return cls(retriever, indices)
 

@@ -85,7 +85,8 @@ def _make(run: Run, data: PassData, name: str) -> Path:
         with Meter() as meter:
             retriever = build_retriever(name, models.retrievers[name], conditions).fit(data.fit)
         started = time.perf_counter()
-        searcher = Searcher.build(retriever, data.fit, _depths(run.settings)[name], models.index, models.seed)
+        depth, threads = _depths(run.settings)[name], run.settings.n_threads
+        searcher = Searcher.build(retriever, data.fit, depth, models.index, models.seed, threads)
         searcher.save(beside)
         made = {
             "key": key,

@@ -90,8 +90,8 @@ def test_the_lists_are_the_obvious_ones(log: SessionLog, seed: int, k: int, revi
     if scan:
         index = ItemIndex(vectors, known)
     else:
-        every = faiss.IndexIDMap2(faiss.IndexFlatIP(6))
-        every.add_with_ids(np.pad(vectors[known], ((0, 0), (0, 1))), np.flatnonzero(known))
+        every = faiss.IndexIDMap2(faiss.IndexFlatIP(5))
+        every.add_with_ids(vectors[known], np.flatnonzero(known))
         index = ItemIndex(vectors, known, every)
     assert_equal(index.search(log, queries, k, revisits), obvious(log, queries, vectors, known, k, revisits))
 
@@ -170,9 +170,10 @@ def test_the_recall_that_is_reported_is_the_recall(
     assert ItemIndex.build(vectors, known, queries, 10, QUICK.model_copy(update={"recall": 1.0})).is_exact
 
 
-def test_an_index_without_sessions_to_measure_on_and_of_an_odd_width(known: np.ndarray) -> None:
-    vectors = clustered(N_ITEMS, 2, width=7)
-    built = ItemIndex.build(vectors, known, np.zeros((0, 7), np.float32), 10, QUICK)
+@pytest.mark.parametrize("width", [7, 131])
+def test_an_index_without_sessions_to_measure_on_and_of_any_width(known: np.ndarray, width: int) -> None:
+    vectors = clustered(N_ITEMS, 2, width)
+    built = ItemIndex.build(vectors, known, np.zeros((0, width), np.float32), 10, QUICK)
     assert built.recall >= QUICK.recall
     log = SessionLog.of([[3]], n_items=N_ITEMS)
     assert built.search(log, vectors[3:4], 10).lengths.tolist() == [10]

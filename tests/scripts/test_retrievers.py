@@ -155,6 +155,7 @@ def test_one_alone_is_taken_by_the_stage(config: Path, fits: list[str], capsys: 
     [
         ("candidates.sources.mine={kind='retriever', retriever='nobody'}", "the retriever 'nobody'"),
         ("candidates.sources.svd={kind='history'}", "the retriever 'svd' has the name of a source"),
+        ("candidates.sources.typed_carts={kind='history'}", "the name of a column of source 'typed'"),
         ("models.retrievers.svd.dims=3", "unknown key"),
         (
             "models.retrievers.mine={kind='custom', retriever='tests.scripts.test_retrievers:Nothing'}",
