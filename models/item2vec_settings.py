@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from events.settings import Frozen
 
@@ -55,6 +55,12 @@ class Item2VecSettings(Frozen):
     """Factors on that weight."""
     revisit: Annotated[float, Field(ge=0)] = 24.0
     """Added to the score of a session's own items, times their share in its vector; 0 for none."""
+
+    @model_validator(mode="after")
+    def _window_fits(self) -> "Item2VecSettings":
+        if self.window >= self.block:
+            raise ValueError(f"window = {self.window} must be smaller than block = {self.block}")
+        return self
 
     def epochs_of(self, events: int, items: int) -> int:
         """Epochs over a log of so many events on so many different items."""
