@@ -1,4 +1,7 @@
-"""Skip-gram with shared negatives: blocks of events are trained as small matrix products."""
+"""Skip-gram with shared negatives: blocks of events are trained as small matrix products.
+
+The draws of a block depend on the event at which it ends, so that no two threads share a stream.
+"""
 
 from typing import NamedTuple
 
@@ -6,10 +9,10 @@ import numpy as np
 
 from events.arrays import F32, F64, I8, I32, I64, U32, Flags
 from events.compiled import kernel, vectorised
-from events.randomness import mix, uniform
+from events.randomness import uniform
+from models.alias import fill_draws
+from models.tiles import TILE, product, turned_product
 
-TILE = 4
-"""Products work on this many rows of both sides at a time; sizes of vectors, negatives, blocks are multiples of it."""
 ZERO, ONE, HALF = np.float32(0), np.float32(1), np.float32(0.5)
 LIMIT = np.float32(9.94)
 """Logit at which the fraction of :func:`sigmoid` reaches 0 or 1."""
@@ -39,7 +42,7 @@ class Sampling(NamedTuple):
     """Chances of events and of negatives.
 
     keep_share  : float64[n_items] chance that an event of an item is kept; empty if all are
-    keep, other : alias table of the negatives, see :func:`alias_table`
+    keep, other : alias table of the negatives, see ``models.alias``
     """
 
     keep_share: F64
@@ -116,53 +119,6 @@ def sigmoid(x: np.float32) -> np.float32:
 
 
 @kernel
-def alias_table(weights: F64) -> tuple[U32, I32]:
-    """Vose's alias method: draw i evenly, keep it if 32 random bits are at most ``keep[i]``, else take ``other[i]``.
-
-    weights : float64[n], not all 0
-    """
-    n = weights.size
-    scaled = weights * (n / weights.sum())
-    keep, other = np.full(n, 0xFFFFFFFF, np.uint32), np.arange(n).astype(np.int32)
-    small, large = np.empty(n, np.int64), np.empty(n, np.int64)
-    smalls, larges = 0, 0
-    for i in range(n):
-        if scaled[i] < 1.0:
-            small[smalls] = i
-            smalls += 1
-        else:
-            large[larges] = i
-            larges += 1
-    while smalls > 0 and larges > 0:
-        smalls -= 1
-        low, high = small[smalls], large[larges - 1]
-        keep[low] = np.uint32(scaled[low] * 4294967295.0)
-        other[low] = high
-        scaled[high] -= 1.0 - scaled[low]
-        if scaled[high] < 1.0:
-            larges -= 1
-            small[smalls] = high
-            smalls += 1
-    for s in range(smalls):  # what rounding left over: whole if it was almost 1, nothing if it was never to be drawn
-        if weights[small[s]] == 0.0:
-            keep[small[s]] = 0
-            other[small[s]] = np.argmax(weights)
-    return keep, other
-
-
-@kernel
-def draw_negatives(sampling: Sampling, seed: int, place: int, negatives: I32) -> None:
-    """Fill ``negatives`` with the draws of a block: a function of the seed and of the event at which it ends."""
-    stream = int(mix(seed, place))
-    for m in range(negatives.size):
-        bits = mix(stream, m)
-        i = np.int64(((bits >> np.uint64(32)) * np.uint64(sampling.keep.size)) >> np.uint64(32))
-        low = bits & np.uint64(0xFFFFFFFF)
-        # An item that must never come has keep 0, and still would at low = 0.
-        negatives[m] = i if low < np.uint64(sampling.keep[i]) else np.int64(sampling.other[i])
-
-
-@kernel
 def train_sessions(
     first: int, last: int, seed: int, rate: float, events: Events, sampling: Sampling, pairing: Pairing,
     weights: Weights, block: Block,
@@ -177,7 +133,7 @@ def train_sessions(
     for s in range(first, last):
         start, stop = events.offsets[s], events.offsets[s + 1]
         if n > 0 and n + stop - start > block.items.size:
-            draw_negatives(sampling, seed, start, block.negatives)
+            fill_draws(sampling.keep, sampling.other, seed, start, block.negatives)
             train_block(n, rate, pairing, weights, block)
             n = 0
         begin = n
@@ -186,16 +142,13 @@ def train_sessions(
             if sampling.keep_share.size > 0 and uniform(~seed, e) >= sampling.keep_share[aid]:
                 continue
             if n == block.items.size:
-                draw_negatives(sampling, seed, e, block.negatives)
+                fill_draws(sampling.keep, sampling.other, seed, e, block.negatives)
                 train_block(n, rate, pairing, weights, block)
                 again = min(window, n - begin)
                 for i in range(again):
                     old = n - again + i
-                    block.items[i], block.when[i], block.weights[i] = (
-                        block.items[old],
-                        block.when[old],
-                        block.weights[old],
-                    )
+                    block.items[i], block.when[i] = block.items[old], block.when[old]
+                    block.weights[i] = block.weights[old]
                     block.begins[i], block.fresh[i] = 0, False
                 n, begin = again, 0
             block.items[n], block.begins[n], block.fresh[n] = aid, begin, True
@@ -206,7 +159,7 @@ def train_sessions(
             n += 1
             kept += 1
     if n > 0:
-        draw_negatives(sampling, seed, events.offsets[last], block.negatives)
+        fill_draws(sampling.keep, sampling.other, seed, events.offsets[last], block.negatives)
         train_block(n, rate, pairing, weights, block)
     return kept
 
@@ -294,49 +247,6 @@ def train_pair(i: int, j: int, weight: np.float32, block: Block) -> None:
         left_up[c] += gradient * right[c]
     for c in range(left.size):
         right_up[c] += gradient * left[c]
-
-
-@vectorised
-def product(n: int, left: F32, right: F32, out: F32) -> None:
-    """Add ``left[:n] @ right`` to ``out[:n]``; ``n`` and the rows of ``right`` are multiples of ``TILE``.
-
-    Tiles of 4 x 4 keep the factors in registers: 41 G multiply-adds a second and core, where a plain loop has 6.
-    """
-    for i in range(0, n, TILE):
-        a, b, c, d = left[i], left[i + 1], left[i + 2], left[i + 3]
-        for m in range(0, right.shape[0], TILE):
-            a0, a1, a2, a3 = a[m], a[m + 1], a[m + 2], a[m + 3]
-            b0, b1, b2, b3 = b[m], b[m + 1], b[m + 2], b[m + 3]
-            c0, c1, c2, c3 = c[m], c[m + 1], c[m + 2], c[m + 3]
-            d0, d1, d2, d3 = d[m], d[m + 1], d[m + 2], d[m + 3]
-            r0, r1, r2, r3 = right[m], right[m + 1], right[m + 2], right[m + 3]
-            o0, o1, o2, o3 = out[i], out[i + 1], out[i + 2], out[i + 3]
-            for e in range(out.shape[1]):
-                s0, s1, s2, s3 = r0[e], r1[e], r2[e], r3[e]
-                o0[e] += (a0 * s0 + a1 * s1) + (a2 * s2 + a3 * s3)
-                o1[e] += (b0 * s0 + b1 * s1) + (b2 * s2 + b3 * s3)
-                o2[e] += (c0 * s0 + c1 * s1) + (c2 * s2 + c3 * s3)
-                o3[e] += (d0 * s0 + d1 * s1) + (d2 * s2 + d3 * s3)
-
-
-@vectorised
-def turned_product(n: int, left: F32, right: F32, out: F32) -> None:
-    """Add ``left[:n].T @ right[:n]`` to ``out``; ``n`` and the rows of ``out`` are multiples of ``TILE``."""
-    for m in range(0, out.shape[0], TILE):
-        for i in range(0, n, TILE):
-            a, b, c, d = left[i], left[i + 1], left[i + 2], left[i + 3]
-            a0, b0, c0, d0 = a[m], a[m + 1], a[m + 2], a[m + 3]
-            a1, b1, c1, d1 = b[m], b[m + 1], b[m + 2], b[m + 3]
-            a2, b2, c2, d2 = c[m], c[m + 1], c[m + 2], c[m + 3]
-            a3, b3, c3, d3 = d[m], d[m + 1], d[m + 2], d[m + 3]
-            r0, r1, r2, r3 = right[i], right[i + 1], right[i + 2], right[i + 3]
-            o0, o1, o2, o3 = out[m], out[m + 1], out[m + 2], out[m + 3]
-            for e in range(out.shape[1]):
-                s0, s1, s2, s3 = r0[e], r1[e], r2[e], r3[e]
-                o0[e] += (a0 * s0 + a1 * s1) + (a2 * s2 + a3 * s3)
-                o1[e] += (b0 * s0 + b1 * s1) + (b2 * s2 + b3 * s3)
-                o2[e] += (c0 * s0 + c1 * s1) + (c2 * s2 + c3 * s3)
-                o3[e] += (d0 * s0 + d1 * s1) + (d2 * s2 + d3 * s3)
 
 
 @vectorised

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from models.retriever_settings import RetrieverSettings
 
@@ -33,7 +33,7 @@ class Item2VecSettings(RetrieverSettings):
     """Negatives for each pair: how much the shared ones weigh together."""
     shared_negatives: Tiled = 64
     """Different draws, which the events of a block share."""
-    block: Tiled = 32
+    block: Tiled = 64
     """Events that are trained at once."""
     negative_power: Annotated[float, Field(ge=0, le=2)] = 0.75
     """Negatives are drawn by an item's events to this power."""
@@ -53,8 +53,14 @@ class Item2VecSettings(RetrieverSettings):
     """The i-th event from the end weighs recency ^ i in a session's vector."""
     type_weights: TypeWeights = (1.0, 1.0, 1.0)
     """Factors on that weight."""
-    revisit: Annotated[float, Field(ge=0)] = 16.0
+    revisit: Annotated[float, Field(ge=0)] = 24.0
     """Added to the score of a session's own items, times their share in its vector; 0 for none."""
+
+    @model_validator(mode="after")
+    def _window_fits(self) -> "Item2VecSettings":
+        if self.window >= self.block:
+            raise ValueError(f"window = {self.window} must be smaller than block = {self.block}")
+        return self
 
     def epochs_of(self, events: int, items: int) -> int:
         """Epochs over a log of so many events on so many different items."""

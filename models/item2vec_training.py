@@ -15,13 +15,13 @@ from events.arrays import F32, I64
 from events.files import atomic_folder, load_array, read_json, save_arrays, write_json
 from events.log import SessionLog
 from events.randomness import mix
+from models.alias import alias_table
 from models.item2vec_kernels import (
     Block,
     Events,
     Pairing,
     Sampling,
     Weights,
-    alias_table,
     merge_rows,
     merge_sums,
     train_sessions,

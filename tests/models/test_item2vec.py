@@ -12,22 +12,21 @@ from events.errors import InputError
 from events.lists import Lists
 from events.log import SessionLog
 from models import item2vec_training
+from models.alias import fill_draws
 from models.exact import next_item_rows, rank_hits
 from models.item2vec import Item2Vec
 from models.item2vec_kernels import (
     Block,
     Events,
     Weights,
-    draw_negatives,
     merge_rows,
     merge_sums,
-    product,
     sigmoid,
     train_sessions,
-    turned_product,
 )
 from models.item2vec_settings import Item2VecSettings
 from models.item2vec_training import first_weights, pairing_of, sampling_of, train
+from models.tiles import product, turned_product
 from tests.candidates.random_logs import logs
 from tests.models.contract import RetrieverContract
 from tests.models.worlds import chain_log
@@ -141,7 +140,7 @@ def test_a_block_is_one_step_of_row_wise_adagrad(log: SessionLog, rule: Item2Vec
     sampling = sampling_of(SessionLog.of([[0, 1, 1, 2, 3, 3, 3, 5]], n_items=8), rule)
     train_sessions(0, len(log), seed, RATE, events_of(log), sampling, pairing_of(rule), weights, Block.of(128, 8, D))
     negatives = np.zeros(8, np.int32)
-    draw_negatives(sampling, seed, int(log.offsets[-1]), negatives)
+    fill_draws(sampling.keep, sampling.other, seed, int(log.offsets[-1]), negatives)
     left, right, drawn = gradients(log, rule, before, negatives.tolist(), rule.negatives / 8)
     inputs, input_squares = ascend(before.inputs, before.input_squares, log.aids.tolist(), left)
     rows = [*log.aids.tolist(), *negatives.tolist()]
@@ -174,7 +173,7 @@ def test_negatives_are_drawn_by_the_power_of_an_items_events(power: float):
     negatives, n = np.zeros(64, np.int32), 2_000
     found = np.zeros(7)
     for place in range(n):
-        draw_negatives(sampling, 3, place, negatives)
+        fill_draws(sampling.keep, sampling.other, 3, place, negatives)
         found += np.bincount(negatives, minlength=7)
     expected = np.where(counts > 0, counts.astype(float) ** power, 0)
     assert not found[counts == 0].any()
@@ -323,3 +322,8 @@ def test_vectors_of_another_size_are_refused(tmp_path: Path):
     Item2Vec(settings=SMALL, progress=False).fit(chain_log(20, seed=1)).save(tmp_path)
     with pytest.raises(InputError, match="train this model again"):
         Item2Vec(settings=SMALL.model_copy(update={"d": 8})).load(tmp_path)
+
+
+def test_a_window_must_fit_its_block():
+    with pytest.raises(ValueError, match="smaller than block"):
+        Item2VecSettings(window=8, block=8)
