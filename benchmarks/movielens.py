@@ -23,7 +23,7 @@ from events.log import SessionLog
 from events.settings import DataSettings
 from models.als import Als
 from models.bpr import Bpr
-from models.factor_settings import AlsSettings, BprSettings, HybridSettings, MatrixFactorisationSettings, NeuMFSettings
+from models.factor_settings import AlsSettings, BprSettings, MatrixFactorisationSettings, NeuMFSettings
 from models.hybrid import Hybrid
 from models.matrix_factorisation import MatrixFactorisation, root_mean_square
 from models.neumf import NeuMF
@@ -37,8 +37,16 @@ THREADS = 2
 SPLITS, SEEDS = 5, 3
 SAMPLED, TOP = 99, 10
 
-TRAINING = TrainingSettings(epochs=8, batch_tokens=4096, item_learning_rate=0.01, threads=THREADS)
-NEUMF = {"training": TRAINING}
+NEUMF = NeuMFSettings(
+    half_life=5,
+    history=20,
+    training=TrainingSettings(epochs=8, batch_tokens=4096, item_learning_rate=0.01, threads=1),
+)
+"""Batches are too small for a second thread to pay."""
+
+
+ALS = AlsSettings(dimensions=48, sweeps=5, alpha=30, regularization=30, half_life=6)
+BPR = BprSettings(epochs=10, learning_rate=0.1, half_life=5, context=30, negatives=2, negative_power=0)
 
 Figures = dict[str, float]
 
@@ -144,7 +152,7 @@ def like(pairs: Pairs, validation: bool) -> Figures:
         (Path(folder) / "likes.csv").write_text(text)
         named = read_pairs(DataSettings(kind="targets", root=Path(folder), train="likes.csv"))
     started = time.process_time()
-    model = Hybrid(settings=HybridSettings(), threads=THREADS).fit(named.pairs)
+    model = Hybrid(threads=1).fit(named.pairs)
     seconds = time.process_time() - started
     rows = [np.full(size, -1, np.int32) for size in (pairs.n_users, pairs.n_items)]
     for row, index in zip(rows, (named.users, named.items), strict=True):
@@ -160,14 +168,11 @@ def _tenth(pairs: Pairs, seed: int, validation: bool) -> tuple[Pairs, Pairs]:
 
 def _neumf(**parts: int) -> Callable[[int], NeuMF]:
     def make(seed: int) -> NeuMF:
-        training = TRAINING.model_copy(update={"seed": seed})
-        return NeuMF(settings=NeuMFSettings(**(NEUMF | parts | {"training": training})))
+        training = NEUMF.training.model_copy(update={"seed": seed})
+        return NeuMF(settings=NEUMF.model_copy(update=parts | {"training": training}))
 
     return make
 
-
-ALS = AlsSettings(dimensions=64, half_life=None)
-BPR = BprSettings(dimensions=64, half_life=None)
 
 JOBS: dict[str, Callable[[Pairs, bool], Figures]] = {
     "matrix_factorisation": rate,

@@ -45,9 +45,9 @@ class AlsSettings(FactorSettings):
     """Alternating least squares on weighted pairs of session and item."""
 
     kind: Literal["als"] = "als"
-    sweeps: Count = 10
+    sweeps: Count = 3
     """Times that the sessions and then the items are solved for."""
-    alpha: Positive = 1.0
+    alpha: Positive = 100.0
     """Confidence in a pair is 1 + alpha * the sum of its events' weights."""
     regularization: Positive = 1.0
 
@@ -136,5 +136,8 @@ class HybridSettings(PairNetworkSettings):
     """Dot product plus a network on plain pairs with targets from 0 to 1."""
 
     kind: Literal["hybrid"] = "hybrid"
-    training: TrainingSettings = TrainingSettings(epochs=20, batch_tokens=4096, item_learning_rate=0.01, holdout=0.1)
+    product: Annotated[int, Field(ge=0, le=4096)] = 8
+    mlp: Annotated[int, Field(ge=0, le=4096)] = 16
+    layers: tuple[Count, ...] = (32, 16)
+    training: TrainingSettings = TrainingSettings(epochs=12, batch_tokens=4096, item_learning_rate=0.003, holdout=0.1)
     """``batch_tokens`` are pairs; the held-out share is of the pairs."""
