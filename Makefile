@@ -26,7 +26,7 @@ lint: setup
 	$(BIN)/mypy
 
 bench: setup
-	for job in reading covisitation candidates features prediction shop stages; do $(BIN)/python -m benchmarks.$$job || exit; done
+	for job in reading covisitation candidates index features prediction shop stages; do $(BIN)/python -m benchmarks.$$job || exit; done
 
 rehearse: setup
 	$(BIN)/python -m benchmarks.rehearse

@@ -1,13 +1,13 @@
 """From settings to sources: the one place that knows every kind."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from candidates.embedding import Embedding
 from candidates.external import External
 from candidates.history import History
 from candidates.item_knn import ItemKnn
 from candidates.neighbours import Neighbours
-from candidates.plugins import load_object
 from candidates.popularity import Popularity
 from candidates.recipes import usable_recipes
 from candidates.rules import Rules
@@ -20,6 +20,7 @@ from candidates.settings import (
     ItemKnnSettings,
     NeighboursSettings,
     PopularitySettings,
+    RetrieverSourceSettings,
     RulesSettings,
     SessionKnnSettings,
     SourceSettings,
@@ -30,6 +31,10 @@ from candidates.walks import Walks
 from events.errors import InputError
 from events.index import IdIndex
 from events.lists import Lists
+from events.plugins import load_object
+from models.building import why_left_out as why_no_retriever
+from models.searcher import Searcher
+from models.settings import ModelsSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,7 @@ class Shared:
     items: IdIndex | None = None
     sessions: IdIndex | None = None
     threads: int = 1
+    searchers: Mapping[str, Searcher] = field(default_factory=dict)
 
 
 def build_source(name: str, settings: SourceSettings, shared: Shared) -> Source:
@@ -63,6 +69,8 @@ def build_source(name: str, settings: SourceSettings, shared: Shared) -> Source:
             return SessionKnn(name, settings)
         case WalksSettings():
             return Walks(name, settings, shared.matrices[settings.matrix])
+        case RetrieverSourceSettings():
+            return Embedding(name, settings, shared.searchers[settings.retriever])
         case RulesSettings():
             return Rules(name, settings, shared.matrices, shared.threads)
         case ExternalSettings():
@@ -73,12 +81,17 @@ def build_source(name: str, settings: SourceSettings, shared: Shared) -> Source:
             return _custom(name, settings)
 
 
-def why_left_out(name: str, settings: CandidatesSettings, has: frozenset[str]) -> str | None:
+def why_left_out(
+    name: str, settings: CandidatesSettings, has: frozenset[str], models: ModelsSettings | None = None
+) -> str | None:
     """Why a shop with the columns ``has`` cannot serve a source; ``None`` if it can."""
     source = settings.sources[name]
     if isinstance(source, NeighboursSettings | WalksSettings):
         reason = usable_recipes(settings.recipes, has)[1].get(source.matrix)
         return None if reason is None else f"there is no matrix {source.matrix}, because {reason}"
+    if isinstance(source, RetrieverSourceSettings):
+        reason = "there are none" if models is None else why_no_retriever(source.retriever, models, has)
+        return None if reason is None else f"there is no retriever {source.retriever}, because {reason}"
     if isinstance(source, CustomSettings):
         missing = _custom(name, source).needs - has
         return f"the shop has no {' and no '.join(sorted(missing))}" if missing else None

@@ -1,30 +1,29 @@
 """Co-visitation: for each item, the items that sessions visit together with it."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import reduce
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from math import ceil, log2
-from operator import or_
+from threading import Event
 
 import numpy as np
 import numpy.typing as npt
 
-from candidates.covisitation_kernels import (
-    EVENT_BITS,
+from candidates.covisitation_emit import (
+    BLOCK,
+    HEAD,
     ITEM_BITS,
-    MOST_GROUPS,
+    LONGEST_GROUP,
+    MOST_FILTERS,
+    SET,
+    STEP_BITS,
     TIME_BITS,
-    Pairs,
-    Weights,
-    close_up,
-    count_items,
-    count_postings,
-    fill_postings,
-    pack_tails,
-    rank_neighbours,
-    reorder,
-    tail_lengths,
+    Blocks,
+    Desk,
+    Events,
+    emit,
 )
+from candidates.covisitation_plan import Plan
+from candidates.covisitation_sum import Best, Sums, count_items, list_groups, place_lists, rank_range
 from candidates.recipes import PairKey, Recipe, usable_recipes
 from candidates.threads import costly_bounds, even_bounds, run_ranges
 from events.lists import Lists
@@ -32,38 +31,63 @@ from events.log import SessionLog
 
 __all__ = ["Recipe", "fit_covisitation", "usable_recipes"]
 
-RANGES_PER_THREAD = 128
-"""Ranges of items a thread, so that no thread waits long for the last one."""
-PIECES_PER_THREAD = 8
-"""Ranges of sessions a thread when packing."""
-ITEM_COST = 8
-"""An item costs as much as this many events, whatever its own: ranges of rare items do not grow without end."""
-NO_WINDOW = 1 << 62
-QUANTUM_BITS = 20
-"""Weights are counted in integers of 2^-20, so that sums depend neither on order nor on threads."""
-SUM_BITS = 62
+RANGE_ITEMS, MOST_RANGE_BITS = 2048, 11
+"""Items of a range, about, and the binary logarithm of the most ranges."""
+PIECES, SAMPLE = 512, 64
+"""Pieces of the sessions, and every how manieth of them tells how much memory all will take."""
+ARENA_WORDS = 1 << 30
+"""Words of memory, at most, for what the sessions emit: 4 GiB. What takes more is worked off in several rounds."""
+
+Part = tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.float32]]
+"""Sizes of lists, and the lists one behind the other."""
 
 
 @dataclass(frozen=True, slots=True)
-class Tails:
-    """The last events of each session, packed; items are numbered by their count, so that the frequent lie together.
+class Numbered:
+    """A log whose items are numbered by their frequency, so that what is used often lies together.
 
-    offsets : int64[S+1]; words : int64[M+1], see ``covisitation_kernels``
-    ids     : int32[n_items] the log's ids of the items
-    place   : int32[n_items] the number of each item of the log
-    span    : seconds between the first and the last event of the whole log; 0 without time
+    ids     : int32[n_items] the log's ids of the items, the most frequent first
+    numbers : int32[n_items] the number of each item of the log
+    most    : events of the most frequent item
+    t_first : first second of the log
+    span    : seconds from there to its last; 0 without time
     """
 
-    offsets: npt.NDArray[np.int64]
-    words: npt.NDArray[np.int64]
+    log: SessionLog
     ids: npt.NDArray[np.int32]
-    place: npt.NDArray[np.int32]
+    numbers: npt.NDArray[np.int32]
+    most: int
+    t_first: int
     span: int
 
     @property
-    def longest(self) -> int:
-        """Most events of a session."""
-        return int(np.diff(self.offsets).max(initial=0))
+    def range_bits(self) -> int:
+        """The binary logarithm of the number of ranges of items."""
+        return min(MOST_RANGE_BITS, ceil(log2(max(1.0, self.ids.size / RANGE_ITEMS))))
+
+
+@dataclass(slots=True)
+class Arena:
+    """Memory for blocks, used by one pass after the other: fresh memory is dear."""
+
+    words: npt.NDArray[np.uint32] = field(default_factory=lambda: np.empty(0, np.uint32))
+    owner: npt.NDArray[np.int32] = field(default_factory=lambda: np.empty(0, np.int32))
+    used: npt.NDArray[np.int32] = field(default_factory=lambda: np.empty(0, np.int32))
+
+    def reserve(self, words: int) -> None:
+        """Have so many words at least; what the blocks held is lost. Memory that is never written is never taken."""
+        if self.words.size < words:
+            blocks = -(-words // BLOCK)
+            self.words = np.empty(blocks * BLOCK, np.uint32)
+            self.owner, self.used = np.empty(blocks, np.int32), np.empty(blocks, np.int32)
+
+    def shares(self, ranges: int, threads: int) -> list[Blocks]:
+        """The blocks in equal parts, all empty."""
+        bounds = even_bounds(self.owner.size, threads)
+        return [
+            Blocks(self.words, self.owner, self.used, np.full(ranges, -1, np.int64), bounds[t : t + 2].copy())
+            for t in range(threads)
+        ]
 
 
 def fit_covisitation(
@@ -74,197 +98,221 @@ def fit_covisitation(
     Recipes that the log cannot serve are left out; :func:`usable_recipes` says which and why. Scores are the sums of
     weights, each rounded to 2^-20 (coarser where a sum could leave 64 bits otherwise), as float32; ties of these go by
     ascending item. The result is the same for any number of threads and any order of the sessions. Recipes that keep
-    the same events of a session share one packed copy of the log (16 bytes an event) and one pass over it.
+    the same events of a session share one pass over the log.
 
     Raises
     ------
     ValueError
-        If the log spans 2^31 seconds or more, or has over 2^30 items or 2^32 events.
+        If the log spans 2^31 seconds or more, has over 2^30 items, or a recipe keeps over 2^16 events of a session.
     """
     usable, _ = usable_recipes(recipes, log.has)
-    t_first, span = _span(log)
-    passes: dict[tuple[int, int], list[str]] = {}
-    for name, recipe in usable.items():
-        passes.setdefault(recipe.tails, []).append(name)
+    numbered, arena = _number(log, threads), Arena()
     matrices: dict[str, Lists] = {}
-    for (tail, kept), members in passes.items():
-        tails = _pack(log, tail, kept, t_first, span, threads)
-        for names in (members[i : i + MOST_GROUPS] for i in range(0, len(members), MOST_GROUPS)):
-            label = f"co-visitation {', '.join(names)}" if progress else None
-            found = _count(tails, [usable[name] for name in names], log, threads, label)
-            matrices.update(zip(names, found, strict=True))
+    for names in _passes(usable):
+        label = f"co-visitation {', '.join(names)}" if progress else None
+        found = Pass.of(numbered, [usable[name] for name in names], arena, threads, label).run()
+        matrices.update(zip(names, found, strict=True))
     return {name: matrices[name] for name in usable}
 
 
-def _span(log: SessionLog) -> tuple[int, int]:
-    """First second of the log and the seconds from there to its last."""
-    if log.ts is None or log.ts.size == 0:
-        return 0, 0
-    t_first, t_last = int(log.ts.min()), int(log.ts.max())
-    if t_last - t_first >= 1 << TIME_BITS:
-        raise ValueError(f"the log spans {t_last - t_first} seconds; co-visitation packs less than 2^{TIME_BITS}")
-    return t_first, t_last - t_first
+def _number(log: SessionLog, threads: int) -> Numbered:
+    """The log with its items numbered."""
+    if log.n_items > 1 << ITEM_BITS:
+        raise ValueError(f"co-visitation packs up to 2^{ITEM_BITS} items")
+    t_first, span = 0, 0
+    if log.ts is not None and log.ts.size > 0:
+        t_first = int(log.ts.min())
+        span = int(log.ts.max()) - t_first
+    if span >= 1 << TIME_BITS:
+        raise ValueError(f"the log spans {span} seconds; co-visitation packs less than 2^{TIME_BITS}")
+    parts: list[npt.NDArray[np.int64]] = []
 
+    def scratch() -> npt.NDArray[np.int64]:
+        parts.append(np.zeros(log.n_items, np.int64))
+        return parts[-1]
 
-def _pack(log: SessionLog, tail: int, kept: int, t_first: int, span: int, threads: int) -> Tails:
-    """The last ``tail`` events of each session, of the types in the mask ``kept``."""
-    if log.n_items > 1 << ITEM_BITS or log.n_events >= 1 << EVENT_BITS:
-        raise ValueError(f"co-visitation packs up to 2^{ITEM_BITS} items and less than 2^{EVENT_BITS} events")
-    ts = np.empty(0, np.int32) if log.ts is None else log.ts
-    types = np.empty(0, np.int8) if log.types is None else log.types
-    counts = np.zeros(log.n_items, np.int64)
-    count_items(log.offsets, log.aids, types, kept, counts)
+    def work(counts: npt.NDArray[np.int64], first: int, last: int) -> None:
+        count_items(first, last, log.aids, counts)
+
+    run_ranges(work, even_bounds(log.n_events, threads), threads, scratch)
+    counts = np.sum(parts, axis=0)
     ids = np.argsort(-counts, kind="stable").astype(np.int32)
-    place = np.empty_like(ids)
-    place[ids] = np.arange(ids.size, dtype=np.int32)
-    offsets = np.zeros(len(log) + 1, np.int64)
-    bounds = costly_bounds(log.offsets, PIECES_PER_THREAD * threads)
-
-    def measure(_: None, first: int, last: int) -> None:
-        tail_lengths(first, last, log.offsets, types, kept, tail, offsets)
-
-    run_ranges(measure, bounds, threads, _no_scratch)
-    np.cumsum(offsets, out=offsets)
-    words = np.empty(offsets[-1] + 1, np.int64)
-    words[-1] = 1  # begins a session, so that the last session, too, is followed by one that does
-
-    def pack(_: None, first: int, last: int) -> None:
-        pack_tails(first, last, log.offsets, log.aids, ts, types, place, t_first, kept, offsets, words)
-
-    run_ranges(pack, bounds, threads, _no_scratch)
-    return Tails(offsets, words, ids, place, span)
+    numbers = np.empty_like(ids)
+    numbers[ids] = np.arange(ids.size, dtype=np.int32)
+    return Numbered(log, ids, numbers, int(counts.max(initial=0)), t_first, span)
 
 
-def _no_scratch() -> None:
-    """Packing needs no buffers."""
+def _passes(recipes: Mapping[str, Recipe]) -> Iterator[list[str]]:
+    """Names of recipes that keep the same events and count pairs in at most ``MOST_FILTERS`` ways."""
+    by_pairs: dict[tuple[int, int], dict[PairKey, list[str]]] = {}
+    for name, recipe in recipes.items():
+        by_pairs.setdefault(recipe.tails, {}).setdefault(recipe.pairs, []).append(name)
+    for members in by_pairs.values():
+        keys = list(members)
+        for i in range(0, len(keys), MOST_FILTERS):
+            names = [name for key in keys[i : i + MOST_FILTERS] for name in members[key]]
+            yield sorted(names, key=lambda name: recipes[name].shaped)
 
 
-def _postings(tails: Tails, x_mask: int, threads: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """For each item its events with a type in the mask: offsets int64[n_items+1], and int64 postings.
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """One pass over a log, for recipes that keep the same events.
 
-    Each thread reads all the words, in their order, and writes the postings of its own range of items.
+    events  : the log, as the kernels read it
+    bounds  : int64 pieces of the sessions
+    longest : most kept events of a session
+    bound   : words that all groups take, at most
     """
-    starts = np.zeros(tails.ids.size + 1, np.int64)
 
-    def count(_: None, first: int, last: int) -> None:
-        count_postings(first, last, tails.words, x_mask, starts)
+    numbered: Numbered
+    events: Events
+    plan: Plan
+    arena: Arena
+    threads: int
+    label: str | None
+    bounds: npt.NDArray[np.int64]
+    longest: int
+    bound: int
 
-    run_ranges(count, even_bounds(tails.ids.size, threads), threads, _no_scratch)
-    np.cumsum(starts, out=starts)
-    postings, cursor = np.empty(starts[-1], np.int64), starts[:-1].copy()
-
-    def fill(_: None, first: int, last: int) -> None:
-        fill_postings(first, last, tails.offsets, tails.words, x_mask, cursor, postings)
-
-    run_ranges(fill, costly_bounds(starts, threads), threads, _no_scratch)
-    return starts, postings
-
-
-def _pairs(groups: Sequence[PairKey]) -> Pairs:
-    """Which groups count a pair."""
-    windows = [NO_WINDOW if window is None else window for window, *_ in groups]
-    distinct = sorted(set(windows))
-    bits = np.zeros((4, 2, 4, len(distinct) + 1), np.int64)
-    reach = np.zeros((4, 2), np.int64)
-    once = 0
-    for g, (_, x_mask, y_mask, forward, dedup) in enumerate(groups):
-        once |= dedup << g
-        for x in range(4):
-            for later in range(2):
-                if not x_mask >> x & 1 or (forward and not later):
-                    continue
-                reach[x, later] = max(reach[x, later], windows[g])
-                for y in range(4):
-                    if y_mask >> y & 1:
-                        bits[x, later, y, : distinct.index(windows[g]) + 1] |= 1 << g
-    return Pairs(np.array(distinct, np.int64), bits.ravel(), reach, np.array([once], np.int64))
-
-
-def _weights(
-    recipes: Sequence[Recipe], groups: Sequence[PairKey], log: SessionLog, tails: Tails, quanta: npt.NDArray[np.float64]
-) -> Weights:
-    """The weights in quanta."""
-    per_type = np.zeros((4, len(recipes)))
-    per_type[:3] = np.transpose([recipe.type_weights.of(log.has_types) for recipe in recipes])
-    steps = np.arange(tails.longest + 1, dtype=np.float64)
-    steps[0] = 1.0  # no pair lies there
-    decays = np.array([recipe.step_decay for recipe in recipes])
-    gap = np.array([np.inf if recipe.gap_seconds is None else recipe.gap_seconds for recipe in recipes])
-    slope = np.array([recipe.time_slope if log.has_time else 0.0 for recipe in recipes])
-    return Weights(
-        group=np.array([1 << groups.index(recipe.pairs) for recipe in recipes], np.int64),
-        per_type=per_type / quanta,
-        base=np.array([recipe.time_base if log.has_time else 1.0 for recipe in recipes]),
-        slope=slope,
-        span=np.array([tails.span]),
-        steps=steps ** -decays[:, None],
-        gap=gap,
-        sloped=np.flatnonzero(slope),
-        shaped=np.flatnonzero((decays > 0) | np.isfinite(gap)),
-    )
-
-
-def _quanta(tails: Tails, recipes: Sequence[Recipe], starts: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """float64[R] size of a quantum: 2^-20, or so much more that no sum of one pair of items can leave 64 bits."""
-    events = int(np.diff(starts).max(initial=0))
-    bits = []
-    for recipe in recipes:
-        largest = max(*recipe.type_weights.of(True), 1.0) * max(recipe.time_base + recipe.time_slope, 1.0)
-        pairs = max(events if recipe.dedup == "pair" else events * tails.longest, 1)
-        bits.append(min(QUANTUM_BITS, SUM_BITS - ceil(log2(largest * pairs))))
-    return np.asarray(2.0 ** -np.array(bits, np.float64))
-
-
-def _count(tails: Tails, recipes: Sequence[Recipe], log: SessionLog, threads: int, label: str | None) -> list[Lists]:
-    """The matrices of recipes that keep the same events."""
-    groups = list(dict.fromkeys(recipe.pairs for recipe in recipes))
-    starts, postings = _postings(tails, reduce(or_, (x_mask for _, x_mask, *_ in groups)), threads)
-    quanta = _quanta(tails, recipes, starts)
-    pairs, weights = _pairs(groups), _weights(recipes, groups, log, tails, quanta)
-    top_k = np.array([recipe.top_k for recipe in recipes], np.int64)
-    n_items = tails.ids.size
-    bounds = costly_bounds(starts + ITEM_COST * np.arange(n_items + 1), RANGES_PER_THREAD * threads)
-    shape = (len(recipes), int(np.diff(bounds).max()))
-    parts: dict[int, list[Part]] = {}
-
-    def scratch() -> Scratch:
-        best = np.empty((*shape, int(top_k.max())), np.int32), np.empty((*shape, int(top_k.max())), np.float32)
-        return (
-            np.zeros((n_items, len(recipes) + 1), np.int64),
-            np.empty(n_items, np.int32),
-            np.empty(shape, np.int32),
-            *best,
+    @classmethod
+    def of(
+        cls, numbered: Numbered, recipes: Sequence[Recipe], arena: Arena, threads: int, label: str | None
+    ) -> "Pass":  # fmt: skip
+        """Prepare a pass; ``label`` names its progress bars."""
+        log, (tail, kept) = numbered.log, recipes[0].tails
+        lengths = np.minimum(log.lengths, tail)
+        longest = int(lengths.max(initial=1))
+        if longest > 1 << STEP_BITS:
+            raise ValueError(f"co-visitation pairs up to 2^{STEP_BITS} events of a session")
+        plan = Plan.of(recipes, log.has, numbered.span, longest, numbered.most)
+        heads = HEAD * int((lengths * (lengths // SET + 1)).sum())
+        return cls(
+            numbered=numbered,
+            events=Events(
+                log.offsets,
+                log.aids,
+                np.empty(0, np.int32) if log.ts is None else log.ts,
+                np.empty(0, np.int8) if log.types is None else log.types,
+                numbered.numbers,
+                numbered.t_first,
+                tail,
+                kept,
+            ),
+            plan=plan,
+            arena=arena,
+            threads=threads,
+            label=label,
+            bounds=costly_bounds(log.offsets, PIECES),
+            longest=longest,
+            bound=heads + plan.width * int((lengths * (lengths - 1)).sum()),
         )
 
-    def work(held: Scratch, first: int, last: int) -> None:
-        rank_neighbours(first, last, starts, postings, tails.words, tails.ids, pairs, weights, quanta, top_k, *held)
-        sizes, aids, scores = held[2:]
-        parts[first] = [_part(sizes[r, : last - first], aids[r], scores[r]) for r in range(len(recipes))]
+    @property
+    def ranges(self) -> int:
+        """Number of ranges of items."""
+        return 1 << self.numbered.range_bits
 
-    run_ranges(work, bounds, threads, scratch, label)
-    return [_gather(tails, [parts[first][r] for first in sorted(parts)]) for r in range(len(recipes))]
+    def run(self) -> list[Lists]:
+        """The matrices of the recipes. What x of some ranges emit is worked off before the next ranges have a turn."""
+        unfilled = self.threads * (self.ranges + 1) * BLOCK
+        needed = self.threads * self.bound * BLOCK // (BLOCK - LONGEST_GROUP) + unfilled
+        self.arena.reserve(min(needed, ARENA_WORDS))
+        at_once = self.ranges
+        if needed > ARENA_WORDS:
+            at_once = max(1, min(at_once, int(at_once * (ARENA_WORDS - unfilled) / (1.2 * self._estimate()))))
+        parts: list[list[Part]] = []
+        while len(parts) < self.ranges:
+            stop = min(len(parts) + at_once, self.ranges)
+            shares = self.arena.shares(self.ranges, self.threads)
+            if self._emit(shares, len(parts), stop):
+                parts += self._rank(shares, len(parts), stop)
+            elif at_once > 1:
+                at_once = (at_once + 1) // 2
+            else:
+                self.arena.reserve(2 * self.arena.words.size)
+        return [self._gather([range_.pop(0) for range_ in parts]) for _ in self.plan.top_k]
 
+    def _estimate(self) -> int:
+        """Words that all groups will take, about: what some of the sessions take, times their share."""
+        (blocks,) = self.arena.shares(self.ranges, 1)
+        desk, events = Desk.of(self.longest, self.plan.filters.windows.size), 1
+        for first, last in zip(self.bounds[:-1:SAMPLE], self.bounds[1::SAMPLE], strict=True):
+            if not self._emit_piece(desk, blocks, first, last, 0, self.ranges):
+                break
+            events += int(self.events.offsets[last] - self.events.offsets[first])
+        return int(self.arena.used[: blocks.free[0]].sum()) * self.numbered.log.n_events // events
 
-Part = tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.float32]]
-"""Sizes of lists, and the lists one behind the other."""
-Scratch = tuple[
-    npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.float32]
-]
+    def _emit_piece(self, desk: Desk, blocks: Blocks, first: int, last: int, start: int, stop: int) -> bool:
+        bits, plan = self.numbered.range_bits, self.plan
+        return emit(first, last, start, stop, bits, plan.width, self.events, plan.filters, desk, blocks)
 
+    def _emit(self, shares: Sequence[Blocks], start: int, stop: int) -> bool:
+        """Write the groups of x in these ranges into the threads' blocks; whether there was room."""
+        full, free = Event(), iter(shares)
 
-def _part(sizes: npt.NDArray[np.int32], aids: npt.NDArray[np.int32], scores: npt.NDArray[np.float32]) -> Part:
-    total = int(sizes.sum())
-    part = sizes.copy(), np.empty(total, np.int32), np.empty(total, np.float32)
-    close_up(sizes, aids, scores, part[1], part[2])
-    return part
+        def scratch() -> tuple[Desk, Blocks]:
+            return Desk.of(self.longest, self.plan.filters.windows.size), next(free)
 
+        def work(held: tuple[Desk, Blocks], first: int, last: int) -> None:
+            if not full.is_set() and not self._emit_piece(*held, first, last, start, stop):
+                full.set()
 
-def _gather(tails: Tails, parts: Sequence[Part]) -> Lists:
-    """The lists of the items as the log numbers them."""
-    sizes, aids, scores = (np.concatenate([part[i] for part in parts]) for i in range(3))
-    starts = np.cumsum(sizes, dtype=np.int64) - sizes
-    offsets = np.zeros(sizes.size + 1, np.int64)
-    np.cumsum(sizes[tails.place], out=offsets[1:])
-    lists = Lists(offsets, np.empty(aids.size, np.int32), np.empty(aids.size, np.float32))
-    reorder(tails.place, starts, aids, scores, offsets, lists.aids, lists.scores)
-    return lists
+        run_ranges(work, self.bounds, self.threads, scratch, self.label)
+        return not full.is_set()
+
+    def _rank(self, shares: Sequence[Blocks], start: int, stop: int) -> list[list[Part]]:
+        """Of each of these ranges the lists of its items, for each recipe."""
+        plan, n_items = self.plan, self.numbered.ids.size
+        begins = even_bounds(self.arena.owner.size, self.threads)
+        taken = np.concatenate([np.arange(a, share.free[0]) for a, share in zip(begins[:-1], shares, strict=True)])
+        taken = taken[np.argsort(self.arena.owner[taken], kind="stable")]
+        bounds = np.searchsorted(self.arena.owner[taken], np.arange(start, stop + 1))
+        words = np.concatenate([[0], np.cumsum(self.arena.used[taken], dtype=np.int64)])[bounds]
+        most_groups = int(np.diff(words).max(initial=0)) // (HEAD + plan.width)
+        room = -(-n_items // self.ranges) * int(plan.top_k.max())
+        found: dict[int, list[Part]] = {}
+
+        def scratch() -> tuple[npt.NDArray[np.int64], Sums, Best]:
+            shape = n_items + 1, plan.top_k.size
+            sums = Sums(np.zeros(n_items, np.int32), np.empty(n_items + 1, np.int32), np.zeros(shape, np.int64))
+            aids, scores = np.empty((shape[1], room), np.int32), np.empty((shape[1], room), np.float32)
+            filled = np.empty(shape[1], np.int64)
+            return np.empty(most_groups, np.int64), sums, Best(np.empty((0, 0), np.int32), filled, aids, scores)
+
+        def work(held: tuple[npt.NDArray[np.int64], Sums, Best], first: int, last: int) -> None:
+            groups, sums, room = held
+            for range_ in range(first, last):
+                starts = np.zeros(self._ids(range_).size + 2, np.int64)
+                best = room._replace(sizes=np.empty((plan.top_k.size, starts.size - 2), np.int32))
+                own = taken[bounds[range_ - start] : bounds[range_ - start + 1]]
+                list_groups(own, plan.width, shares[0], starts, groups)
+                rank_range(
+                    plan.width, starts, groups, self.arena.words, self.numbered.ids,
+                    plan.weights, plan.quanta, plan.top_k, sums, best,
+                )  # fmt: skip
+                found[range_] = [
+                    (best.sizes[r], best.aids[r, :size].copy(), best.scores[r, :size].copy())
+                    for r, size in enumerate(best.filled)
+                ]
+
+        run_ranges(work, np.arange(start, stop + 1), self.threads, scratch, self.label)
+        return [found[range_] for range_ in range(start, stop)]
+
+    def _ids(self, range_: int) -> npt.NDArray[np.int32]:
+        """The log's ids of the items of a range."""
+        return self.numbered.ids[range_ :: self.ranges]
+
+    def _gather(self, parts: Sequence[Part]) -> Lists:
+        """The lists of all ranges, as the log numbers the items."""
+        offsets = np.zeros(self.numbered.ids.size + 1, np.int64)
+        for range_, (sizes, _, _) in enumerate(parts):
+            offsets[self._ids(range_) + 1] = sizes
+        np.cumsum(offsets, out=offsets)
+        lists = Lists(offsets, np.empty(offsets[-1], np.int32), np.empty(offsets[-1], np.float32))
+
+        def work(_: None, first: int, last: int) -> None:
+            for range_ in range(first, last):
+                place_lists(self._ids(range_), *parts[range_], offsets, lists.aids, lists.scores)
+
+        run_ranges(work, even_bounds(len(parts), 4 * self.threads), self.threads, lambda: None)
+        return lists

@@ -11,6 +11,7 @@ import polars as pl
 from candidates.threads import even_bounds, run_ranges
 from events.compiled import kernel
 from events.lists import Lists
+from models.searcher import Encoded
 
 ABSENT = -1
 """Rank of an item that a source did not propose."""
@@ -32,6 +33,7 @@ class Candidates:
     names   : C column names, ``<source>`` or ``<source>_<target>``
     ranks   : int16[C, R] place in that source's list, 0 is best; ``ABSENT`` (-1) if it did not propose the item
     scores  : float32[C, R] score there; NaN if it did not propose the item
+    encoded : retriever to what it says of the S sessions, made once for sources and features
 
     The arrays are views into an :class:`Arena` and are overwritten by its next pool.
     """
@@ -41,6 +43,7 @@ class Candidates:
     names: tuple[str, ...]
     ranks: npt.NDArray[np.int16]
     scores: npt.NDArray[np.float32]
+    encoded: Mapping[str, Encoded] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Number of rows R."""
@@ -80,10 +83,13 @@ class Arena:
         return held[:size].reshape(shape)
 
 
-def build_pool(lists: Mapping[str, Lists], arena: Arena, threads: int = 1) -> Candidates:
+def build_pool(
+    lists: Mapping[str, Lists], arena: Arena, threads: int = 1, encoded: Mapping[str, Encoded] | None = None
+) -> Candidates:
     """The union of every source's lists for the same S sessions.
 
-    lists : column name to the lists of that source, all of S sessions; their order is the order of the columns
+    lists   : column name to the lists of that source, all of S sessions; their order is the order of the columns
+    encoded : is handed on with the candidates
 
     Returns candidates in the arena's buffers. Results depend neither on the threads nor on how sessions are cut into
     chunks.
@@ -132,6 +138,7 @@ def build_pool(lists: Mapping[str, Lists], arena: Arena, threads: int = 1) -> Ca
         names=names,
         ranks=arena.take("ranks", (width, rows), np.int16),
         scores=arena.take("scores", (width, rows), np.float32),
+        encoded=encoded or {},
     )
 
     def write(_: None, first: int, last: int) -> None:

@@ -95,6 +95,11 @@ class Recipe(Frozen):
         return self.tail, type_mask(ALL_TYPES) if self.kept == "all" else wanted
 
     @property
+    def shaped(self) -> bool:
+        """Whether what a pair weighs depends on the places or the time between x and y."""
+        return self.step_decay > 0 or self.gap_seconds is not None
+
+    @property
     def pairs(self) -> PairKey:
         """What decides which pairs of the kept events count: window, types of x and of y (masks), forward, dedup."""
         return (

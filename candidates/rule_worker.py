@@ -11,10 +11,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from candidates.plugins import load_object
 from events.errors import InputError
 from events.lists import Lists
 from events.log import SessionLog
+from events.plugins import load_object
 
 LOG = "log"
 TABLES = "tables"

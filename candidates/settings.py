@@ -1,6 +1,5 @@
 """Settings of the candidates floor: the co-visitation recipes and the sources that fill the pool."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -8,7 +7,8 @@ from pydantic import Field, model_validator
 
 from candidates.recipes import Recipe, TypeWeights
 from events.columns import DAY, TARGETS
-from events.settings import Frozen
+from events.settings import Frozen, merge_named
+from models.settings import ModelsSettings
 
 Depth = Annotated[int, Field(ge=1, le=10_000)]
 """Items of a source that enter the pool."""
@@ -19,7 +19,7 @@ Name = Annotated[str, Field(pattern=r"^\w+$")]
 IndexItems = Annotated[int, Field(ge=2, le=127)]
 """Last different items of a fitted session that are kept (candidates.session_index)."""
 
-PER_TARGET = ("popularity", "rules", "external", "custom")
+PER_TARGET = ("popularity", "retriever", "rules", "external", "custom")
 """Kinds of sources that may have a list, and so a column ``<name>_<target>``, for each target."""
 
 HISTORY_WEIGHTS = TypeWeights(clicks=1, carts=6, orders=3)
@@ -122,6 +122,15 @@ class WalksSettings(ProfileSettings):
     """Items that the second step starts from, the likeliest after the first."""
 
 
+class RetrieverSourceSettings(Frozen):
+    """Items nearest to the session in the space of a retriever (``[models.retrievers]``)."""
+
+    kind: Literal["retriever"] = "retriever"
+    k: Depth = 40
+    retriever: str
+    """Its name. A retriever that no source names has a source of its own name."""
+
+
 class RulesSettings(Frozen):
     """A Python function on one session, run by pandarallel."""
 
@@ -164,6 +173,7 @@ SourceSettings = Annotated[
     | ItemKnnSettings
     | SessionKnnSettings
     | WalksSettings
+    | RetrieverSourceSettings
     | RulesSettings
     | ExternalSettings
     | CustomSettings,
@@ -210,8 +220,8 @@ class CandidatesSettings(Frozen):
     def _add_defaults(cls, data: Any) -> Any:
         if not isinstance(data, dict) or data.get("defaults", True) is False:
             return data
-        recipes = _merge(DEFAULT_RECIPES, data.get("recipes", {}))
-        return {**data, "recipes": recipes, "sources": _merge(DEFAULT_SOURCES, data.get("sources", {}))}
+        recipes = merge_named(DEFAULT_RECIPES, data.get("recipes", {}))
+        return {**data, "recipes": recipes, "sources": merge_named(DEFAULT_SOURCES, data.get("sources", {}))}
 
     @model_validator(mode="after")
     def _names_fit(self) -> "CandidatesSettings":
@@ -224,14 +234,24 @@ class CandidatesSettings(Frozen):
         return self
 
 
-def _merge(defaults: Mapping[str, Frozen], given: Any) -> Any:
-    """The defaults, changed and added to by what a config gives."""
-    if not isinstance(given, dict):
-        return given
-    merged: dict[str, Any] = {**defaults, **given}
-    for name, one in given.items():
-        if name in defaults and isinstance(one, dict):
-            default = defaults[name].model_dump()
-            if one.get("kind", default.get("kind")) == default.get("kind"):
-                merged[name] = default | one
-    return merged
+def with_retrievers(settings: CandidatesSettings, models: ModelsSettings) -> CandidatesSettings:
+    """The settings with a source for each retriever that is on and that no source names, behind the others.
+
+    Raises
+    ------
+    ValueError
+        If a source names a retriever that there is not, or a retriever has the name of a source or of its column.
+    """
+    named = {one.retriever for one in settings.sources.values() if isinstance(one, RetrieverSourceSettings)}
+    for name in sorted(named - set(models.retrievers)):
+        raise ValueError(f"a source names the retriever {name!r}, which models.retrievers does not have")
+    own: dict[str, SourceSettings] = {
+        name: RetrieverSourceSettings(retriever=name, k=one.k)
+        for name, one in models.retrievers.items()
+        if one.on and one.k > 0 and name not in named
+    }
+    for name in sorted(set(own) & set(settings.sources)):
+        raise ValueError(f"the retriever {name!r} has the name of a source")
+    return CandidatesSettings(
+        defaults=False, recipes=settings.recipes, sources={**settings.sources, **own}, rules=settings.rules
+    )

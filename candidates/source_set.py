@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Self
 
 from candidates.building import Shared, build_source, why_left_out
+from candidates.embedding import Embedding
 from candidates.pool import Arena, Candidates, build_pool
-from candidates.settings import CandidatesSettings
+from candidates.settings import CandidatesSettings, RetrieverSourceSettings, with_retrievers
 from candidates.source import Source
 from candidates.threads import even_bounds, work_through
 from events.errors import InputError
@@ -16,6 +17,8 @@ from events.files import read_json, write_json
 from events.index import IdIndex
 from events.lists import Lists
 from events.log import SessionLog
+from models.searcher import Encoded, Searcher
+from models.settings import ModelsSettings
 
 SESSIONS_PER_PIECE = 1_000
 """Fewer sessions are not worth a thread of their own."""
@@ -29,6 +32,7 @@ class SourceSet:
     sources  : filled by :meth:`fit` or :meth:`load`; from then on the set is read-only and may be used by several
                threads at once
     items, sessions : indices of the source ids, for candidates from files
+    searchers : the fitted retrievers by name, handed to :meth:`fit` or :meth:`load`
     """
 
     settings: CandidatesSettings
@@ -38,6 +42,7 @@ class SourceSet:
     sessions: IdIndex | None = None
     left_out: dict[str, str] = field(default_factory=dict)
     sources: dict[str, Source] = field(default_factory=dict)
+    searchers: Mapping[str, Searcher] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -47,49 +52,62 @@ class SourceSet:
         threads: int = 1,
         items: IdIndex | None = None,
         sessions: IdIndex | None = None,
+        models: ModelsSettings | None = None,
     ) -> "SourceSet":
-        """The sources that a log with the columns ``has`` can serve, not yet fitted."""
-        reasons = {name: why_left_out(name, settings, has) for name in settings.sources}
+        """The sources that a log with the columns ``has`` can serve, not yet fitted; with one for each retriever."""
+        if models is not None:
+            settings = with_retrievers(settings, models)
+        reasons = {name: why_left_out(name, settings, has, models) for name in settings.sources}
         left_out = {name: reason for name, reason in reasons.items() if reason is not None}
         return cls(settings, has, threads, items, sessions, left_out)
 
-    def fit(self, log: SessionLog, matrices: Mapping[str, Lists]) -> Self:
+    def fit(
+        self, log: SessionLog, matrices: Mapping[str, Lists], searchers: Mapping[str, Searcher] | None = None
+    ) -> Self:
         """Build and fit every source.
 
-        log      : the visible events of a pass
-        matrices : co-visitation matrices by the name of their recipe, all that the log can serve
+        log       : the visible events of a pass
+        matrices  : co-visitation matrices by the name of their recipe, all that the log can serve
+        searchers : the retrievers, fitted on the same log; without them, their sources are not built
         """
-        for name, source in self._build(matrices).items():
+        self.searchers = searchers or {}
+        for name, source in self._build(matrices, without_retrievers=searchers is None).items():
             self.sources[name] = source.fit(log)
         return self
 
     def save(self, folder: Path) -> None:
-        """Write what was fitted into an existing folder, one folder a source; the matrices are not written again."""
-        for name, source in self.sources.items():
+        """Write what was fitted into an existing folder, one folder a source; not the matrices and retrievers."""
+        own = {name: source for name, source in self.sources.items() if not isinstance(source, Embedding)}
+        for name, source in own.items():
             (folder / name).mkdir()
             source.save(folder / name)
-        write_json(folder / "sources.json", list(self.sources))
+        write_json(folder / "sources.json", list(own))
 
-    def load(self, folder: Path, matrices: Mapping[str, Lists]) -> Self:
-        """Open what :meth:`save` wrote, for the same matrices.
+    def load(
+        self, folder: Path, matrices: Mapping[str, Lists], searchers: Mapping[str, Searcher] | None = None
+    ) -> Self:
+        """Open what :meth:`save` wrote, for the same matrices and with these retrievers.
 
         Raises
         ------
         InputError
             If the folder holds other sources than the settings name.
         """
-        built = self._build(matrices)
-        if read_json(folder / "sources.json") != list(built):
+        self.searchers = searchers or {}
+        built = self._build(matrices, without_retrievers=searchers is None)
+        if read_json(folder / "sources.json") != [
+            n for n, source in built.items() if not isinstance(source, Embedding)
+        ]:
             raise InputError(folder, None, "fitted for other sources", "run the stage candidates again")
         self.sources = {name: source.load(folder / name) for name, source in built.items()}
         return self
 
-    def _build(self, matrices: Mapping[str, Lists]) -> dict[str, Source]:
-        shared = Shared(matrices, self.items, self.sessions, self.threads)
+    def _build(self, matrices: Mapping[str, Lists], without_retrievers: bool) -> dict[str, Source]:
+        shared = Shared(matrices, self.items, self.sessions, self.threads, self.searchers)
         return {
             name: build_source(name, source, shared)
             for name, source in self.settings.sources.items()
-            if name not in self.left_out
+            if name not in self.left_out and not (without_retrievers and isinstance(source, RetrieverSourceSettings))
         }
 
     @property
@@ -103,29 +121,53 @@ class SourceSet:
                 found[name] = (name, None)
         return found
 
-    def lists(self, log: SessionLog) -> dict[str, Lists]:
-        """What each source proposes for the sessions of a log, by column name."""
-        return {column: self._recommend(log, *where) for column, where in self.columns.items()}
+    def encode(self, log: SessionLog) -> dict[str, Encoded]:
+        """What each retriever says of the sessions of a log."""
+        return {name: searcher.encode(log) for name, searcher in self.searchers.items()}
+
+    def lists(self, log: SessionLog, encoded: Mapping[str, Encoded] | None = None) -> dict[str, Lists]:
+        """What each source proposes for the sessions of a log, by column name; they may be encoded already."""
+        held = self.encode(log) if encoded is None else encoded
+        return {column: self._recommend(log, held, *where) for column, where in self.columns.items()}
 
     def pool(self, log: SessionLog, arena: Arena) -> Candidates:
         """The union of all proposals, in the arena's buffers."""
-        return build_pool(self.lists(log), arena, self.threads)
+        encoded = self.encode(log)
+        return build_pool(self.lists(log, encoded), arena, self.threads, encoded)
 
-    def _recommend(self, log: SessionLog, name: str, target: str | None) -> Lists:
+    def _recommend(self, log: SessionLog, encoded: Mapping[str, Encoded], name: str, target: str | None) -> Lists:
         source, k = self.sources[name], self.settings.sources[name].k
-        return recommend(source, log, k, target, self.threads)
+        held = encoded[source.settings.retriever] if isinstance(source, Embedding) else None
+        return recommend(source, log, k, target, self.threads, held)
 
 
-def recommend(source: Source, log: SessionLog, k: int, target: str | None = None, threads: int = 1) -> Lists:
-    """As ``source.recommend``, the sessions shared out to threads; the result is the same for any number of them."""
+def recommend(
+    source: Source,
+    log: SessionLog,
+    k: int,
+    target: str | None = None,
+    threads: int = 1,
+    encoded: Encoded | None = None,
+) -> Lists:
+    """As ``source.recommend``, the sessions shared out to threads; the result is the same for any number of them.
+
+    encoded : what the retriever of an embedding says of the sessions, if that is known already
+    """
+
+    def ask(first: int, last: int) -> Lists:
+        part = log.slice(first, last)
+        if isinstance(source, Embedding) and encoded is not None:
+            return source.recommend_encoded(part, encoded.slice(log, first, last), k, target)
+        return source.recommend(part, k, target)
+
     pieces = min(threads, len(log) // SESSIONS_PER_PIECE)
     if pieces <= 1 or getattr(source, "own_workers", False):
-        return source.recommend(log, k, target)
+        return ask(0, len(log))
     bounds = even_bounds(len(log), pieces)
     parts: list[Lists | None] = [None] * pieces
 
     def work(piece: int) -> None:
-        parts[piece] = source.recommend(log.slice(int(bounds[piece]), int(bounds[piece + 1])), k, target)
+        parts[piece] = ask(int(bounds[piece]), int(bounds[piece + 1]))
 
     work_through([partial(work, piece) for piece in range(pieces)], threads)
     return Lists.concat([part for part in parts if part is not None])

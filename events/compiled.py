@@ -48,6 +48,8 @@ _set_cache_folder()
 
 from numba import njit  # noqa: E402  (the cache folder had to be set first)
 
+VECTORISED = {"reassoc", "contract", "nsz"}
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -60,4 +62,13 @@ def kernel(function: F) -> F:
 def inline(function: F) -> F:
     """Compile a small function called from kernels of the same file or another; inlined by LLVM."""
     compiled: F = njit(function, nogil=True, cache=True, inline="never")
+    return compiled
+
+
+def vectorised(function: F) -> F:
+    """As :func:`kernel`, but sums of floats may be reordered and fused and a division by 0 is no error: it vectorises.
+
+    The result is the same in every run of one machine, but another machine may round differently.
+    """
+    compiled: F = njit(function, nogil=True, cache=True, fastmath=VECTORISED, error_model="numpy")
     return compiled

@@ -1,7 +1,8 @@
 """Settings of the events floor: where the log is, how it is read, split and sampled."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -13,6 +14,19 @@ class Frozen(BaseModel):
     """A frozen group of settings that knows all its keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def merge_named(defaults: Mapping[str, Frozen], given: Any) -> Any:
+    """The defaults, changed and added to by what a config gives; one of another kind takes a default's place."""
+    if not isinstance(given, dict):
+        return given
+    merged: dict[str, Any] = {**defaults, **given}
+    for name, one in given.items():
+        if name in defaults and isinstance(one, dict):
+            default = defaults[name].model_dump()
+            if one.get("kind", default.get("kind")) == default.get("kind"):
+                merged[name] = default | one
+    return merged
 
 
 class ColumnSettings(Frozen):

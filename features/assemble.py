@@ -17,7 +17,9 @@ from features.pairs import PAIR_FEATURES, PairBlock
 from features.registry import Block, Feature, LeftOut, check_unique, choose, pick
 from features.sessions import SESSION_FEATURES, SessionBlock
 from features.settings import FeaturesSettings
+from features.similarity import similarity_blocks
 from features.sources import POOL_FEATURES, PoolBlock, SourceBlock, source_features
+from models.searcher import Searcher
 
 RANGE_ROWS = 4_096
 """Rows that a thread fills at a time: all blocks write them while they are in the second-level cache."""
@@ -38,13 +40,15 @@ class FeatureBuilder:
         items: ItemTable,
         matrices: Mapping[str, Lists],
         threads: int = 1,
+        searchers: Mapping[str, Searcher] | None = None,
     ) -> None:
         """Choose the blocks.
 
-        has      : what of ``events.log.NEEDS`` the logs have, the fitted one and those to come
-        columns  : column names of the pool
-        items    : the pass's item table, fitted with the same settings
-        matrices : name to the neighbour lists of all items (a co-visitation matrix)
+        has       : what of ``events.log.NEEDS`` the logs have, the fitted one and those to come
+        columns   : column names of the pool
+        items     : the pass's item table, fitted with the same settings
+        matrices  : name to the neighbour lists of all items (a co-visitation matrix)
+        searchers : name to the pass's fitted retriever; the pools come with their sessions encoded by each
         """
         self._has, self._columns, self._threads = has, columns, threads
         self.left_out: tuple[LeftOut, ...] = ()
@@ -54,6 +58,9 @@ class FeatureBuilder:
         self._add_history(settings)
         for name, lists in matrices.items():
             self._add_affinity(settings, name, lists)
+        self._encoders = tuple(searchers or {})
+        for name, searcher in (searchers or {}).items():
+            self._add_similarity(settings, name, searcher)
         self.features: tuple[Feature, ...] = tuple(f for block in self._blocks for f in block.features)
         check_unique(self.features)
 
@@ -110,6 +117,12 @@ class FeatureBuilder:
                 )
             )
 
+    def _add_similarity(self, settings: FeaturesSettings, name: str, searcher: Searcher) -> None:
+        for block in similarity_blocks(name, searcher):
+            chosen, _ = self._choose(block.features, settings)
+            if chosen:  # all of them: they need the same
+                self._blocks.append(block)
+
     def build(self, log: SessionLog, candidates: Candidates, arena: Arena) -> npt.NDArray[np.float32]:
         """The features of every candidate of a chunk.
 
@@ -119,7 +132,8 @@ class FeatureBuilder:
         Returns float32[R, F], C-contiguous: a view into the arena's buffer ``features``, overwritten by the next call.
         A row depends only on its session, its candidates and the tables: neither chunks nor threads change it.
         """
-        if log.has != self._has or candidates.names != self._columns or candidates.n_sessions != len(log):
+        fits = log.has == self._has and candidates.names == self._columns and candidates.n_sessions == len(log)
+        if not fits or not set(self._encoders) <= set(candidates.encoded):
             raise ValueError("the chunk's log or pool is not what the builder was made for")
         out: npt.NDArray[np.float32] = arena.take("features", (len(candidates), len(self.features)), np.float32)
         bounds = _ranges(candidates.offsets)

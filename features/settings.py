@@ -5,7 +5,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-Group = Literal["sources", "pool", "item", "session", "pair", "affinity"]
+Group = Literal["sources", "pool", "item", "session", "pair", "affinity", "similarity"]
 
 
 class FeaturesSettings(BaseModel):
@@ -14,7 +14,8 @@ class FeaturesSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     groups: tuple[Group, ...] = Field(
-        ("sources", "pool", "item", "session", "pair", "affinity"), description="groups of features that are on"
+        ("sources", "pool", "item", "session", "pair", "affinity", "similarity"),
+        description="groups of features that are on",
     )
     source_scores: tuple[Literal["zscore", "share"], ...] = Field(
         ("zscore",), description="a source's score within the session: as z-score, as share of the best one"

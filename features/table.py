@@ -9,6 +9,7 @@ from features.pairs import PAIR_FEATURES
 from features.registry import DTYPE, Feature
 from features.sessions import SESSION_FEATURES
 from features.settings import FeaturesSettings
+from features.similarity import last_features, similarity_features
 from features.sources import POOL_FEATURES, source_features
 
 PATH = Path(__file__).with_name("FEATURES.md")
@@ -17,13 +18,15 @@ HEAD = f"""# Features
 
 Written by `python -m features.table`; do not edit. Every feature is a column of one {DTYPE} matrix, a row a candidate;
 NaN says that it has no value. A log without what a feature needs is ranked without that feature. `<source>` stands for
-each column of the pool, `<matrix>` for each co-visitation matrix. An item's *share* for another is the score in its
-neighbour list divided by the list's sum. Ages in the session are measured from its last event.
+each column of the pool, `<matrix>` for each co-visitation matrix, `<retriever>` for each retriever: in `_zscore` and
+`_place`, for each of its targets, if it has any (`<name>_<target>`). What a retriever needs these need, too; where it
+does not know the item or the session, they have no value. An item's *share* for another is the score in its neighbour
+list divided by the list's sum. Ages in the session are measured from its last event.
 """
 
 
 def all_features(settings: FeaturesSettings) -> tuple[Feature, ...]:
-    """Every feature, in the order of the columns, with placeholders for sources and matrices."""
+    """Every feature, in the order of the columns, with placeholders for sources, matrices and retrievers."""
     return (
         *source_features(("<source>",), settings),
         *POOL_FEATURES,
@@ -31,6 +34,8 @@ def all_features(settings: FeaturesSettings) -> tuple[Feature, ...]:
         *SESSION_FEATURES,
         *PAIR_FEATURES,
         *affinity_features("<matrix>"),
+        *similarity_features("<retriever>"),
+        *last_features("<retriever>"),
     )
 
 

@@ -8,19 +8,16 @@ In the formulas p is the score of the positive, s_j that of the j-th negative, s
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid, softplus
 
+from models.log_sum_exp import log_sum_exp
 from models.loss_settings import LossSettings, SampledLossName
 
 SampledLoss = Callable[[Tensor, Tensor], Tensor]
 """(float[M] scores of the positives, float[M, K] scores of the negatives) -> float[M]."""
-
-LOGITS_AT_ONCE = 1 << 25
-"""Scores that the full softmax holds at a time unless told otherwise: 128 MiB in float32."""
 
 
 def sampled_softmax(positive: Tensor, negatives: Tensor) -> Tensor:
@@ -114,58 +111,27 @@ def sampled_loss(settings: LossSettings, sampling_rate: float) -> SampledLoss:
 
 
 def full_softmax(queries: Tensor, vectors: Tensor, positives: Tensor, chunk: int | None = None) -> Tensor:
-    """float[M]: -ln(e^{q·v_p} / Σ_i e^{q·v_i}) over all n items, holding scores [chunk, n] at a time.
+    """float[M]: -ln(e^{q·v_p} / Σ_i e^{q·v_i}) over all n items, never holding scores [M, n].
 
     queries : float[M, d];  vectors : float[n, d];  positives : int64[M] rows of ``vectors``
-    chunk   : rows whose scores are held at once; left out, ``LOGITS_AT_ONCE`` // n
-
-    Forward and backward both make the scores (four matrix products in place of three), so that nothing of size [M, n]
-    is kept. Under autocast the products are made in its type (bfloat16); log-sum-exp and the sums of gradients over
-    chunks are made in float32.
+    chunk   : rows whose scores are held at once
     """
-    kind = queries.device.type
-    product = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else queries.dtype
-    rows = chunk or max(1, LOGITS_AT_ONCE // max(1, vectors.shape[0]))
-    result: Tensor = _FullSoftmax.apply(queries, vectors, positives, rows, product)  # type: ignore[no-untyped-call]
-    return result
+    return log_sum_exp(queries, vectors, chunk=chunk) - (queries * vectors[positives]).sum(dim=1)
 
 
-class _FullSoftmax(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any, queries: Tensor, vectors: Tensor, positives: Tensor, chunk: int, product: torch.dtype
-    ) -> Tensor:
-        q, v = queries.to(product), vectors.to(product)
-        wide = torch.promote_types(queries.dtype, torch.float32)
-        sums = torch.empty(len(q), dtype=wide, device=q.device)
-        chosen = torch.empty_like(sums)
-        with torch.autocast(q.device.type, enabled=False):
-            for start in range(0, len(q), chunk):
-                part = slice(start, start + chunk)
-                logits = (q[part] @ v.T).to(wide)
-                chosen[part] = logits.gather(1, positives[part, None]).squeeze(1)
-                sums[part] = torch.logsumexp(logits, dim=1)
-        ctx.save_for_backward(q, v, positives, sums)
-        ctx.chunk, ctx.types = chunk, (queries.dtype, vectors.dtype)
-        return sums - chosen
+def shared_softmax(
+    scores: Tensor, queries: Tensor, vectors: Tensor, log_q: Tensor | None, positives: Tensor, negatives: Tensor
+) -> Tensor:
+    """float[M]: :func:`sampled_softmax` where all rows share their K negatives, never holding scores [M, K].
 
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
-        (grad,) = grads
-        q, v, positives, sums = ctx.saved_tensors
-        to_q = torch.empty(q.shape, dtype=sums.dtype, device=q.device)
-        to_v = torch.zeros(v.shape, dtype=sums.dtype, device=v.device)
-        with torch.autocast(q.device.type, enabled=False):
-            for start in range(0, len(q), ctx.chunk):
-                part = slice(start, start + ctx.chunk)
-                weights = (q[part] @ v.T).to(sums.dtype)
-                weights.sub_(sums[part, None]).exp_()
-                places = positives[part, None]
-                weights.scatter_(1, places, weights.gather(1, places) - 1.0)
-                narrow = weights.mul_(grad[part, None]).to(q.dtype)
-                to_q[part] = narrow @ v
-                to_v += narrow.T @ q[part]
-        return to_q.to(ctx.types[0]), to_v.to(ctx.types[1]), None, None, None
+    scores    : float[M] of the positives;  queries : float[M, d];  vectors : float[K, d] of the negatives
+    log_q     : float[K] as in :func:`correct_logq`, or ``None``
+    positives : int64[M], negatives : int64[K], the items; a row's own positive is no negative of it
+    """
+    others = log_sum_exp(queries, vectors, log_q, (positives, negatives))
+    # A floor instead of -inf, where the positive is the only item: the gradient of ln(e^p + 0) would be no number.
+    wide = _wide(scores)
+    return torch.logaddexp(wide, others.clamp(min=-1e9)) - wide
 
 
 def correct_logq(logits: Tensor, log_q: Tensor) -> Tensor:

@@ -10,33 +10,10 @@ learned temperature, and copying from the session. An item may be recommended ag
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from models.sequence import SequenceRetriever
 from models.training_settings import SASRecSettings, SequenceSettings
-
-
-class Block(nn.Module):
-    """Self-attention and a two-layer network, each behind a layer normalisation and beside a residual connection."""
-
-    def __init__(self, dim: int, heads: int, dropout: float) -> None:
-        super().__init__()
-        self.heads, self.rate = heads, dropout
-        self.before_attention, self.before_layers = nn.LayerNorm(dim), nn.LayerNorm(dim)
-        self.project, self.merge = nn.Linear(dim, 3 * dim), nn.Linear(dim, dim)
-        self.layers = nn.Sequential(nn.Linear(dim, 4 * dim), nn.GELU(), nn.Linear(4 * dim, dim))
-        self.dropout = nn.Dropout(dropout)
-
-    def forward(self, states: Tensor) -> Tensor:
-        """float[B, L, d] to the same; a place attends to itself and to earlier ones."""
-        b, length, dim = states.shape
-        parts = self.project(self.before_attention(states)).view(b, length, 3, self.heads, dim // self.heads)
-        query, key, value = parts.permute(2, 0, 3, 1, 4)
-        rate = self.rate if self.training else 0.0
-        mixed = F.scaled_dot_product_attention(query, key, value, dropout_p=rate, is_causal=True)
-        states = states + self.dropout(self.merge(mixed.transpose(1, 2).reshape(b, length, dim)))
-        after: Tensor = states + self.dropout(self.layers(self.before_layers(states)))
-        return after
+from models.transformer import Block
 
 
 class CausalTransformer(nn.Module):

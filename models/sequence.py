@@ -19,7 +19,7 @@ from models.copying import copied_softmax
 from models.encoding import encode, keep_known
 from models.exact import best_items
 from models.holdout import TOP, HeldOut, hold_out
-from models.losses import correct_logq, full_softmax, mask_collisions, sampled_loss
+from models.losses import correct_logq, full_softmax, mask_collisions, sampled_loss, shared_softmax
 from models.negatives import NegativeSampler
 from models.network import SessionNetwork
 from models.parallel import rank_and_size
@@ -57,8 +57,9 @@ class SequenceRetriever:
         return self._known
 
     def fit(self, log: SessionLog) -> Self:
-        """Train on every session with two events or more, but those held out for early stopping."""
+        """Train on the sessions with two events or more, but those held out for early stopping."""
         training = self.settings.training
+        log = log.slice(max(0, len(log) - (training.sessions or len(log))), len(log))
         self._known = np.zeros(log.n_items, np.bool_)
         self._known[log.aids] = True
         train, held_out = hold_out(log, training.holdout, training.holdout_sessions, training.seed)
@@ -190,21 +191,36 @@ class NextItems:
         scores = (queries * vectors[liked]).sum(1)
         if self._full:
             losses = full_softmax(queries, vectors, positives)
+        elif self._settings.loss.name == "sampled_softmax" and self._settings.loss.hardest is None and not near.numel():
+            losses = shared_softmax(scores, queries, vectors[against], log_q, positives, negatives)
         else:
-            found = queries @ vectors[against].T
-            if self._settings.negatives.logq and self._settings.loss.name == "sampled_softmax":
-                found = correct_logq(found.float(), log_q)
-            found = mask_collisions(found, positives, negatives)
-            if near.numel():
-                # Each stands against its positive once and surely: ln 1 is its correction.
-                found = torch.cat(
-                    [found, mask_collisions(_each(queries, vectors[near]).to(found.dtype), positives, hard)], dim=1
-                )
-            losses = self._sampled_loss(scores, found)
+            losses = self._sampled_losses(
+                scores, queries, vectors, (against, near), log_q, (positives, negatives, hard)
+            )
         if network.copying is not None:
             logits = self._copy_logits(queries, states, places)
             losses = copied_softmax(losses, scores, logits, items[places // items.shape[1]] == positives[:, None])
         return losses.mean(), positives.numel(), int(batch.lengths.sum())
+
+    def _sampled_losses(
+        self,
+        scores: Tensor,
+        queries: Tensor,
+        vectors: Tensor,
+        at: tuple[Tensor, Tensor],
+        log_q: Tensor | None,
+        ids: tuple[Tensor, Tensor, Tensor],
+    ) -> Tensor:
+        """float[M] of any sampled loss: shared and hard negatives are rows ``at`` of the vectors, ``ids`` the items."""
+        (against, near), (positives, negatives, hard) = at, ids
+        found = (queries @ vectors[against].T).float()
+        if log_q is not None:
+            found = correct_logq(found, log_q)
+        found = mask_collisions(found, positives, negatives)
+        if near.numel():
+            # Each stands against its positive once and surely: ln 1 is its correction.
+            found = torch.cat([found, mask_collisions(_each(queries, vectors[near]).float(), positives, hard)], dim=1)
+        return self._sampled_loss(scores, found)
 
     def read_items(self, rows: Tensor) -> Tensor:
         """float[U, d]: what the rows float[U, d] of the last lookup are to the model, read and compared with."""
@@ -254,19 +270,23 @@ class NextItems:
 
         return HeldOut(visible, self._held_out.labels).recall(recommend)
 
-    def _draw(self, step: int, positives: Tensor) -> tuple[Tensor, Tensor]:
+    def _draw(self, step: int, positives: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Negatives int64[K] of a step, and ln of how often each is to be expected, if scores are corrected by it."""
         settings = self._settings.negatives
         if self._full:
-            return positives[:0], positives[:0]
+            return positives[:0], None
         if self._sampler is None:
             counts = np.bincount(self._log.aids, minlength=self._log.n_items)
             seed = self._settings.training.seed + rank_and_size()[0]
             self._sampler = NegativeSampler(counts, settings.uniform, settings.power, seed).to(self._device)
             self._sampled_loss = sampled_loss(self._settings.loss, self._sampler.sampling_rate)
         if settings.in_batch == 0:
-            return self._sampler.draw(step)
-        chosen = torch.randperm(positives.numel(), device=positives.device)[: settings.in_batch]
-        return self._sampler.draw_with_batch(step, positives[chosen])
+            negatives, log_q = self._sampler.draw(step)
+        else:
+            chosen = torch.randperm(positives.numel(), device=positives.device)[: settings.in_batch]
+            negatives, log_q = self._sampler.draw_with_batch(step, positives[chosen])
+        corrected = settings.logq and self._settings.loss.name == "sampled_softmax"
+        return negatives, log_q if corrected else None
 
 
 def _each(queries: Tensor, vectors: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from events.settings import Frozen
 from models.loss_settings import LossSettings
 from models.optimizer_settings import RowAdamSettings
+from models.retriever_settings import RetrieverSettings
 
 Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -16,6 +17,8 @@ class TrainingSettings(Frozen):
     """How a model is trained."""
 
     epochs: Positive = 5
+    sessions: Positive | None = None
+    """At most so many sessions are trained on, the last ones; items that only earlier ones hold stay unknown."""
     batch_tokens: Positive = 4096
     """Events of a batch, padding counted."""
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
@@ -38,7 +41,7 @@ class TrainingSettings(Frozen):
     patience: Positive = 2
     """Epochs without a better recall before training stops; the best epoch is kept."""
     precision: Literal["auto", "bf16", "fp32"] = "auto"
-    """``auto``: bf16 on a GPU, fp32 elsewhere."""
+    """Of matrix products; ``auto``: bf16 where the device has instructions for it."""
     device: str = "auto"
     """``auto``: the GPU if there is one; or a name that torch knows: cpu, cuda, cuda:1."""
     threads: Annotated[int, Field(ge=0, le=1024)] = 0
@@ -63,11 +66,9 @@ class NegativeSettings(Frozen):
     """Whether scores are corrected by the log of the chance to be drawn (for the softmax)."""
 
 
-class SequenceSettings(Frozen):
+class SequenceSettings(RetrieverSettings):
     """What all models that read a session's events in order share."""
 
-    k: Annotated[int, Field(ge=1, le=10_000)] = 40
-    """Items that enter the pool."""
     dim: Positive = 64
     length: Annotated[int, Field(ge=1, le=1000)] = 30
     """Last events of a session that are read."""

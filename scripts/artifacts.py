@@ -8,6 +8,8 @@ from events.lists import Lists
 from events.passes import PassData
 from features.assemble import FeatureBuilder
 from features.items import ItemTable
+from models.building import Conditions, build_retriever, why_left_out
+from models.searcher import Searcher
 from rankers.models import Rankers
 from rankers.scoring import Scorer
 from scripts.pipeline import Run
@@ -39,19 +41,31 @@ def open_matrices(run: Run, pass_name: str) -> dict[str, Lists]:
     return {name: Lists.load(folder / name) for name in names}
 
 
+def open_searchers(run: Run, data: PassData) -> dict[str, Searcher]:
+    """The fitted retrievers of a pass with their indices, memory-mapped, in the order of the settings."""
+    folder, models = run.need(data.name, "retrievers"), run.settings.models
+    conditions = Conditions(models.seed, run.settings.n_threads)
+    return {
+        name: Searcher.load(folder / name, build_retriever(name, one, conditions), models.index)
+        for name, one in models.retrievers.items()
+        if why_left_out(name, models, data.fit.has) is None
+    }
+
+
 def new_sources(run: Run, data: PassData) -> SourceSet:
     """The sources that this shop can serve, not yet fitted."""
     # Files with candidates from elsewhere name the target sessions by the source's ids.
     sessions = None if data.several_rows else IdIndex(data.target_ids)
+    settings = run.settings
     return SourceSet.of(
-        run.settings.candidates, data.fit.has, run.settings.n_threads, items=open_items(run), sessions=sessions
+        settings.candidates, data.fit.has, settings.n_threads, open_items(run), sessions, settings.models
     )
 
 
 def open_sources(run: Run, data: PassData) -> SourceSet:
     """The fitted sources of a pass."""
     folder = run.need(data.name, "candidates")
-    return new_sources(run, data).load(folder, open_matrices(run, data.name))
+    return new_sources(run, data).load(folder, open_matrices(run, data.name), open_searchers(run, data))
 
 
 def open_builder(run: Run, data: PassData, sources: SourceSet, items: ItemTable | None = None) -> FeatureBuilder:
@@ -59,7 +73,10 @@ def open_builder(run: Run, data: PassData, sources: SourceSet, items: ItemTable 
     table = ItemTable.load(run.need(data.name, "features") / "items") if items is None else items
     columns = tuple(sources.columns)
     matrices = open_matrices(run, data.name)
-    return FeatureBuilder(run.settings.features, data.fit.has, columns, table, matrices, run.settings.n_threads)
+    settings = run.settings
+    return FeatureBuilder(
+        settings.features, data.fit.has, columns, table, matrices, settings.n_threads, sources.searchers
+    )
 
 
 def open_scorer(run: Run, data: PassData, rankers: Rankers) -> Scorer:

@@ -4,8 +4,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from candidates.source_set import SourceSet
-from scripts.artifacts import open_matrices, open_pass, say_left_out
+from scripts.artifacts import new_sources, open_matrices, open_pass, say_left_out
 from scripts.cli import stage_main
 from scripts.pipeline import PASSES, Run, Stage
 from scripts.settings import Settings
@@ -21,7 +20,7 @@ def _inputs(run: Run, pass_name: str) -> list[Path]:
 
 def _work(run: Run, pass_name: str, folder: Path) -> dict[str, Any]:
     data = open_pass(run, pass_name)
-    sources = SourceSet.of(run.settings.candidates, data.fit.has, threads=run.settings.n_threads)
+    sources = new_sources(run, data)
     say_left_out("source", sources.left_out)
     sources.fit(data.fit, open_matrices(run, pass_name))
     sources.save(folder)

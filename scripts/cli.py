@@ -50,14 +50,20 @@ def open_run(config: Path, assignments: list[str]) -> Run:
 
 
 def stage_main(
-    stage: Stage, description: str, argv: list[str] | None, show: Callable[[Run, str], None] | None = None
+    stage: Stage,
+    description: str,
+    argv: list[str] | None,
+    show: Callable[[Run, str], None] | None = None,
+    one_model: Callable[[Run, str, str], None] | None = None,
 ) -> int:
-    """Command line of one stage; ``show`` prints what a pass came to."""
+    """Command line of one stage; ``show`` prints what a pass came to, ``one_model`` does what ``--model`` asks for."""
 
     def work() -> None:
         made = parser(description, f"python -m scripts.{stage.name} --config configs/shop.toml")
         if stage.passes:
             made.add_argument("--pass", dest="pass_name", choices=stage.passes, help="default: every pass there is")
+        if one_model is not None:
+            made.add_argument("--model", help="this one alone; the stage takes it from there")
         arguments = made.parse_args(argv)
         run = open_run(arguments.config, arguments.assignments)
         if not stage.passes:
@@ -67,6 +73,9 @@ def stage_main(
         run.need("", "prepare")
         for pass_name in stage.passes if asked is None else (asked,):
             if run.has_pass(pass_name):
+                if one_model is not None and arguments.model is not None:
+                    one_model(run, pass_name, arguments.model)
+                    continue
                 run_stage(stage, run, pass_name)
                 if show is not None:
                     show(run, pass_name)

@@ -15,11 +15,11 @@ from scripts.settings import Settings
 
 
 def _settings(settings: Settings) -> Any:
-    return settings.model_dump(mode="json", include={"candidates", "features", "rankers", "submissions"})
+    return settings.model_dump(mode="json", include={"models", "candidates", "features", "rankers", "submissions"})
 
 
 def _inputs(run: Run, pass_name: str) -> list[Path]:
-    stages = ("covisit", "candidates", "rank")
+    stages = ("covisit", "retrievers", "candidates", "rank")
     other = run.stage_folder("submission", "features") / "drift"
     return [run.prepared / pass_name, *(run.need(pass_name, stage) for stage in stages), other]
 
@@ -48,7 +48,7 @@ STAGE = Stage(
     _settings,
     _inputs,
     _work,
-    floors=("events", "candidates", "features", "rankers", "submissions"),
+    floors=("events", "models", "candidates", "features", "rankers", "submissions"),
     helpers=("artifacts", "ladder"),
     publish=("scores.json",),
 )

@@ -35,12 +35,15 @@ Built = tuple[Rows, Candidates, npt.NDArray[np.float32]]
 
 
 def _settings(settings: Settings) -> Any:
-    kept: dict[str, Any] = settings.model_dump(mode="json", include={"candidates", "features"})
+    kept: dict[str, Any] = settings.model_dump(mode="json", include={"models", "candidates", "features"})
     return kept | {"rankers": settings.rankers.sampling()}
 
 
 def _inputs(run: Run, pass_name: str) -> list[Path]:
-    return [run.prepared / pass_name, run.need(pass_name, "covisit"), run.need(pass_name, "candidates")]
+    return [
+        run.prepared / pass_name,
+        *(run.need(pass_name, stage) for stage in ("covisit", "retrievers", "candidates")),
+    ]
 
 
 def _built(data: PassData, rows: Rows, sources: SourceSet, builder: FeatureBuilder, chunk: int) -> Iterator[Built]:
@@ -99,7 +102,9 @@ def _work(run: Run, pass_name: str, folder: Path) -> dict[str, Any]:
     return {"rows": n_rows, "sessions": int(rows.size), "features": len(builder.names)}
 
 
-STAGE = Stage("features", PASSES, _settings, _inputs, _work, floors=("events", "candidates", "features", "rankers"))
+STAGE = Stage(
+    "features", PASSES, _settings, _inputs, _work, floors=("events", "models", "candidates", "features", "rankers")
+)
 
 
 def main(argv: list[str] | None = None) -> int:

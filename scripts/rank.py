@@ -19,11 +19,11 @@ from scripts.settings import Settings
 
 
 def _settings(settings: Settings) -> Any:
-    return settings.model_dump(mode="json", include={"rankers", "candidates", "features"})
+    return settings.model_dump(mode="json", include={"models", "candidates", "features", "rankers"})
 
 
 def _inputs(run: Run, pass_name: str) -> list[Path]:
-    stages = ("covisit", "candidates", "features")
+    stages = ("covisit", "retrievers", "candidates", "features")
     return [run.prepared / pass_name, *(run.need(pass_name, stage) for stage in stages)]
 
 
@@ -57,7 +57,7 @@ def _work(run: Run, pass_name: str, folder: Path) -> dict[str, Any]:
 
 
 STAGE = Stage(
-    "rank", ("validation",), _settings, _inputs, _work, floors=("events", "candidates", "features", "rankers")
+    "rank", ("validation",), _settings, _inputs, _work, floors=("events", "models", "candidates", "features", "rankers")
 )
 
 

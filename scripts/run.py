@@ -4,14 +4,14 @@ import sys
 import time
 
 from events.errors import InputError
-from scripts import candidates, covisit, evaluate, features, prepare, rank, submit
+from scripts import candidates, covisit, evaluate, features, prepare, rank, retrievers, submit
 from scripts.cli import guarded, open_run, parser
 from scripts.index import record
 from scripts.ladder import show
 from scripts.pipeline import PASSES, Stage, run_stage
 
 STAGES: tuple[Stage, ...] = tuple(
-    module.STAGE for module in (prepare, covisit, candidates, features, rank, evaluate, submit)
+    module.STAGE for module in (prepare, covisit, retrievers, candidates, features, rank, evaluate, submit)
 )
 
 

@@ -4,15 +4,16 @@ import os
 import re
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from candidates.settings import CandidatesSettings
+from candidates.settings import CandidatesSettings, with_retrievers
 from events.errors import InputError
 from events.settings import DataSettings, EventsSettings, SampleSettings, SplitSettings
 from events.shop.settings import ShopSettings
 from features.settings import FeaturesSettings
+from models.settings import ModelsSettings
 from rankers.settings import RankersSettings
 from submissions.settings import SubmissionSettings
 
@@ -32,10 +33,16 @@ class Settings(BaseModel):
     events: EventsSettings = EventsSettings()
     split: SplitSettings = SplitSettings()
     sample: SampleSettings = SampleSettings()
+    models: ModelsSettings = ModelsSettings()
     candidates: CandidatesSettings = CandidatesSettings()
     features: FeaturesSettings = FeaturesSettings()
     rankers: RankersSettings = RankersSettings()
     submissions: SubmissionSettings = SubmissionSettings()
+
+    @model_validator(mode="after")
+    def _names_fit(self) -> Self:
+        with_retrievers(self.candidates, self.models)
+        return self
 
     @property
     def n_threads(self) -> int:
@@ -93,6 +100,8 @@ def _explain(error: ValidationError, path: Path, text: str, assignments: list[st
     name = ".".join(str(part) for part in location)
     unknown = first["type"] == "extra_forbidden"
     problem = f"unknown key {name}" if unknown else f"{name}: {first['msg']} (got {first.get('input')!r:.80})"
+    if not location:
+        problem = first["msg"].removeprefix("Value error, ")
     for assignment in assignments:
         key = assignment.partition("=")[0].strip()
         if name == key or name.startswith(key + "."):

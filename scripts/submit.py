@@ -19,11 +19,11 @@ CSV = "submission.csv"
 
 
 def _settings(settings: Settings) -> Any:
-    return settings.model_dump(mode="json", include={"candidates", "features", "rankers", "submissions"})
+    return settings.model_dump(mode="json", include={"models", "candidates", "features", "rankers", "submissions"})
 
 
 def _inputs(run: Run, pass_name: str) -> list[Path]:
-    own = [run.need(pass_name, stage) for stage in ("covisit", "candidates", "features")]
+    own = [run.need(pass_name, stage) for stage in ("covisit", "retrievers", "candidates", "features")]
     return [run.prepared / pass_name, *own, run.need("validation", "rank")]
 
 
@@ -47,7 +47,7 @@ STAGE = Stage(
     _settings,
     _inputs,
     _work,
-    floors=("events", "candidates", "features", "rankers", "submissions"),
+    floors=("events", "models", "candidates", "features", "rankers", "submissions"),
     helpers=("artifacts", "ladder"),
     publish=(CSV, "scores.json"),
 )

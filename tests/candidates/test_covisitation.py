@@ -5,10 +5,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from candidates import covisitation
+from candidates.bits import lowest_bit
 from candidates.covisitation import fit_covisitation, usable_recipes
+from candidates.covisitation_emit import BLOCK, MOST_FILTERS
 from candidates.recipe_sets import TWENTY
 from candidates.recipes import Recipe, TypeWeights
 from candidates.settings import DEFAULT_RECIPES
+from events.compiled import kernel
 from events.lists import Lists
 from events.log import SessionLog
 from tests.candidates.random_logs import logs
@@ -94,9 +98,43 @@ def test_what_a_shop_lacks_is_left_out_and_said() -> None:
     assert left_out == {"buy2buy": "the shop has no types"}
 
 
+@given(st.integers(0, 2**32), recipes)
+@settings(max_examples=25)
+def test_sessions_of_several_words_of_places(seed: int, recipe: Recipe) -> None:
+    rng = np.random.default_rng(seed)
+    lengths = [int(n) for n in rng.choice([2, 63, 64, 65, 150], 4)]
+    aids = [rng.integers(0, 9, n).tolist() for n in lengths]
+    ts = [np.cumsum(rng.choice([0, 0, 1, 3], n)).tolist() for n in lengths]
+    types = [rng.integers(0, 3, n).tolist() for n in lengths]
+    log = SessionLog.of(aids, ts, types, n_items=9)
+    long = recipe.model_copy(update={"tail": 140})
+    assert rows(fit_covisitation(log, {"long": long})["long"]) == slow_matrix(log, long)
+
+
+@pytest.mark.parametrize("words", [1, 40 * BLOCK])
+def test_neither_ranges_nor_memory_change_anything(
+    words: int, big_log: SessionLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = DEFAULT_RECIPES | {"near": Recipe(step_decay=1, gap_seconds=60)}
+    usual = fit_covisitation(big_log, chosen)
+    monkeypatch.setattr(covisitation, "RANGE_ITEMS", 20)
+    monkeypatch.setattr(covisitation, "ARENA_WORDS", words)  # too little for any range, and for some of them
+    for name, matrix in fit_covisitation(big_log, chosen, threads=2).items():
+        for part in ("offsets", "aids", "scores"):
+            np.testing.assert_array_equal(getattr(matrix, part), getattr(usual[name], part))
+
+
+def test_more_filters_than_a_pass_takes(big_log: SessionLog) -> None:
+    log = big_log.slice(0, 100)
+    several = {str(n): Recipe(window_seconds=600 * n, gap_seconds=None if n % 2 else 600) for n in range(1, 20)}
+    assert len(several) > MOST_FILTERS
+    for name, matrix in fit_covisitation(log, several).items():
+        assert rows(matrix) == slow_matrix(log, several[name])
+
+
 def test_sums_that_would_leave_64_bits_are_counted_in_coarser_quanta() -> None:
-    heavy = Recipe(tail=10_000, dedup="none", type_weights=TypeWeights(clicks=1000), time_base=1000)
-    sessions, n = 20, 5_000
+    heavy = Recipe(tail=2_000, dedup="none", type_weights=TypeWeights(clicks=1000), time_base=1000)
+    sessions, n = 10, 1_000
     log = SessionLog.of([[0, 1] * n] * sessions, [[0] * 2 * n] * sessions, [[0] * 2 * n] * sessions, n_items=2)
     total = 1e6 * sessions * n * n
     assert total * 2**20 > 2**63
@@ -108,3 +146,18 @@ def test_times_too_far_apart_are_refused() -> None:
     log = SessionLog.of([[0, 1]], [[-(2**30), 2**30]], n_items=2)
     with pytest.raises(ValueError, match="spans"):
         fit_covisitation(log, {"m": Recipe()})
+
+
+def test_sessions_too_long_are_refused() -> None:
+    long = SessionLog.of([[0, 1] * 40_000], [[0] * 80_000], n_items=2)
+    with pytest.raises(ValueError, match="events of a session"):
+        fit_covisitation(long, {"m": Recipe(tail=70_000)})
+
+
+def test_lowest_bit() -> None:
+    assert [lowest_bit_of(word) for word in (1, 6, -8, 1 << 62, -(1 << 63))] == [0, 1, 3, 62, 63]
+
+
+@kernel
+def lowest_bit_of(word: int) -> int:
+    return lowest_bit(word)

@@ -1,12 +1,15 @@
 """Random small logs, pools and matrices, with everything that trips: ties, gaps, empty sessions, unknown items."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from candidates.pool import Candidates
+from events.columns import TARGETS
 from events.lists import Lists
 from events.log import SessionLog
+from models.index import ItemIndex
+from models.searcher import Searcher
 
 COLUMNS = ("history", "popularity_carts")
 START = 1_660_000_000
@@ -15,11 +18,44 @@ SETS = [frozenset(), frozenset({"time"}), frozenset({"types"}), frozenset({"time
 
 @dataclass(frozen=True)
 class Chunk:
-    """A log, its pool and two matrices."""
+    """A log, its pool, two matrices, and two retrievers that have encoded the sessions."""
 
     log: SessionLog
     candidates: Candidates
     matrices: dict[str, Lists]
+    searchers: dict[str, Searcher] = field(default_factory=dict)
+
+
+class Places:
+    """A retriever of small whole numbers: many scores are equal, some vectors are 0, some items unknown."""
+
+    needs: frozenset[str] = frozenset()
+
+    def __init__(self, vectors: np.ndarray, known: np.ndarray, targets: tuple[str, ...] = ()) -> None:
+        self.known, self.targets = known, targets
+        self.vectors = np.where(known[:, None], vectors, 0).astype(np.float32)
+        self._of_carts = np.ascontiguousarray(self.vectors[:, ::-1])
+
+    def item_vectors(self, target: str | None = None) -> np.ndarray:
+        return self._of_carts if target == "carts" else self.vectors
+
+    def session_vectors(self, log: SessionLog, target: str | None = None) -> np.ndarray:
+        out = np.zeros((len(log), self.vectors.shape[1]), np.float32)
+        np.add.at(out, log.owner(), self.item_vectors()[log.aids] * (2 if target == "orders" else 1))
+        return out
+
+    def revisits(self, log: SessionLog, target: str | None = None) -> np.ndarray | None:
+        ago = np.repeat(log.offsets[1:], log.lengths) - np.arange(log.n_events)
+        return None if target is None else (ago % 3 - 1).astype(np.float32)
+
+
+def searchers_of(vectors: np.ndarray, known: np.ndarray) -> dict[str, Searcher]:
+    """A retriever without targets, and one with them, of which two share the items' vectors."""
+    retrievers = {"near": Places(vectors, known), "typed": Places(vectors, known, TARGETS)}
+    return {
+        name: Searcher(one, {t: ItemIndex(one.item_vectors(t), one.known) for t in one.targets or (None,)})
+        for name, one in retrievers.items()
+    }
 
 
 def offsets_of(lengths: np.ndarray) -> np.ndarray:
@@ -85,11 +121,13 @@ def random_chunk(seed: int, has: frozenset[str], n_sessions: int = 12, n_items: 
     rng = np.random.default_rng(seed)
     log = random_log(rng, n_sessions, n_items, has, longest)
     matrices = {name: random_matrix(rng, n_items) for name in ("clicks", "buys")}
-    return Chunk(log, random_pool(rng, log), matrices)
+    searchers = searchers_of(rng.integers(-2, 3, (n_items, 3)), np.arange(n_items) % 7 != 3)
+    encoded = {name: searcher.encode(log) for name, searcher in searchers.items()}
+    return Chunk(log, replace(random_pool(rng, log), encoded=encoded), matrices, searchers)
 
 
-def take_sessions(candidates: Candidates, start: int, stop: int) -> Candidates:
-    """The pool of sessions ``start:stop``."""
+def take_sessions(candidates: Candidates, log: SessionLog, start: int, stop: int) -> Candidates:
+    """The pool of sessions ``start:stop`` of a log."""
     first, last = candidates.offsets[start], candidates.offsets[stop]
     return Candidates(
         candidates.offsets[start : stop + 1] - first,
@@ -97,4 +135,5 @@ def take_sessions(candidates: Candidates, start: int, stop: int) -> Candidates:
         candidates.names,
         np.ascontiguousarray(candidates.ranks[:, first:last]),
         np.ascontiguousarray(candidates.scores[:, first:last]),
+        {name: encoded.slice(log, start, stop) for name, encoded in candidates.encoded.items()},
     )

@@ -17,7 +17,16 @@ from features.assemble import FeatureBuilder
 from features.items import ItemTable, fit_items
 from features.registry import GROUPS
 from features.settings import FeaturesSettings
-from tests.features.chunks import COLUMNS, SETS, Chunk, random_chunk, random_log, random_pool, take_sessions
+from tests.features.chunks import (
+    COLUMNS,
+    SETS,
+    Chunk,
+    random_chunk,
+    random_log,
+    random_pool,
+    searchers_of,
+    take_sessions,
+)
 
 ALL = frozenset(NEEDS)
 SEEDS = st.integers(0, 2**32 - 1)
@@ -27,7 +36,9 @@ def builder_of(chunk: Chunk, threads: int = 1, constants: FeaturesSettings | Non
     """A builder fitted on the chunk itself."""
     constants = constants or FeaturesSettings()
     items = fit_items(chunk.log, constants)
-    return FeatureBuilder(constants, chunk.log.has, chunk.candidates.names, items, chunk.matrices, threads)
+    return FeatureBuilder(
+        constants, chunk.log.has, chunk.candidates.names, items, chunk.matrices, threads, chunk.searchers
+    )
 
 
 def test_columns_are_unique_explained_and_in_the_order_of_groups() -> None:
@@ -65,10 +76,14 @@ def test_an_identifier_is_never_a_feature() -> None:
         np.cumsum(lengths, out=offsets[1:])
         return replace(lists, offsets=offsets, aids=rename(lists.aids))
 
+    retriever = chunk.searchers["near"].retriever
+    vectors, known = np.zeros((3 * log.n_items, 3)), np.zeros(3 * log.n_items, bool)
+    vectors[1::3], known[1::3] = retriever.vectors, retriever.known
     renamed = Chunk(
         replace(log, aids=rename(log.aids), n_items=3 * log.n_items),
         replace(chunk.candidates, aids=rename(chunk.candidates.aids)),
         {name: spread(lists) for name, lists in chunk.matrices.items()},
+        searchers_of(vectors, known),
     )
     before = builder_of(chunk).build(log, chunk.candidates, Arena())
     after = builder_of(renamed).build(renamed.log, renamed.candidates, Arena())
@@ -83,7 +98,7 @@ def test_chunks_and_threads_change_nothing(seed: int, has: frozenset[str], cut: 
     arena = Arena()
     builder = builder_of(chunk, threads)
     parts = [
-        builder.build(chunk.log.slice(a, b), take_sessions(chunk.candidates, a, b), arena).copy()
+        builder.build(chunk.log.slice(a, b), take_sessions(chunk.candidates, chunk.log, a, b), arena).copy()
         for a, b in ((0, cut), (cut, len(chunk.log)))
     ]
     np.testing.assert_array_equal(np.concatenate(parts), whole)
@@ -184,7 +199,7 @@ def test_an_empty_session_has_an_ordinary_row() -> None:
 
 def test_no_session_gives_no_row() -> None:
     chunk = random_chunk(0, ALL)
-    empty = Chunk(chunk.log.slice(0, 0), take_sessions(chunk.candidates, 0, 0), chunk.matrices)
+    empty = Chunk(chunk.log.slice(0, 0), take_sessions(chunk.candidates, chunk.log, 0, 0), chunk.matrices)
     builder = builder_of(chunk)
     assert builder.build(empty.log, empty.candidates, Arena()).shape == (0, len(builder.names))
 
@@ -196,6 +211,7 @@ def test_a_wrong_chunk_or_table_is_refused() -> None:
         (replace(chunk.log, ts=None), chunk.candidates),
         (chunk.log, replace(chunk.candidates, names=("other", "names"))),
         (chunk.log.slice(0, 3), chunk.candidates),
+        (chunk.log, replace(chunk.candidates, encoded={})),
     ):
         with pytest.raises(ValueError, match="not what the builder was made for"):
             builder.build(log, pool, Arena())
@@ -235,7 +251,7 @@ def test_memory_mapped_inputs_give_the_same_bytes(tmp_path: Path) -> None:
     assert fit_items(log, FeaturesSettings()).values.tobytes() == ItemTable.load(folders["items"]).values.tobytes()
     matrices = {name: Lists.load(folders[name]) for name in chunk.matrices}
     items = ItemTable.load(folders["items"])
-    builder = FeatureBuilder(FeaturesSettings(), ALL, COLUMNS, items, matrices)
+    builder = FeatureBuilder(FeaturesSettings(), ALL, COLUMNS, items, matrices, searchers=chunk.searchers)
     assert builder.build(log, chunk.candidates, Arena()).tobytes() == whole.tobytes()
 
 

@@ -37,7 +37,7 @@ def build(chunk: Chunk, has: frozenset[str], constants: FeaturesSettings, group:
     """The columns of one group."""
     only = constants.model_copy(update={"groups": (group,)})
     items = fit_items(chunk.log, only)
-    builder = FeatureBuilder(only, has, chunk.candidates.names, items, chunk.matrices)
+    builder = FeatureBuilder(only, has, chunk.candidates.names, items, chunk.matrices, searchers=chunk.searchers)
     matrix = builder.build(chunk.log, chunk.candidates, Arena())
     return {name: matrix[:, column].copy() for column, name in enumerate(builder.names)}
 
@@ -75,6 +75,17 @@ def test_affinity(seed: int, has: frozenset[str], constants: FeaturesSettings) -
     for name, matrix in chunk.matrices.items():
         twin = twins.affinity_twin(chunk.log, chunk.candidates, matrix, name, constants)
         assert_same({n: column for n, column in built.items() if n.startswith(f"affinity_{name}_")}, twin)
+
+
+@settings(max_examples=40)
+@given(seed=SEEDS, has=HAS)
+def test_similarity(seed: int, has: frozenset[str]) -> None:
+    chunk = random_chunk(seed, has)
+    built = build(chunk, has, FeaturesSettings(), "similarity")
+    assert len(built) == 3 + 8
+    for name, searcher in chunk.searchers.items():
+        twin = twins.similarity_twin(chunk.log, chunk.candidates, searcher, name)
+        assert_same({n: column for n, column in built.items() if n.startswith(f"similarity_{name}_")}, twin)
 
 
 @settings(max_examples=40)

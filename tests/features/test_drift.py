@@ -57,7 +57,7 @@ def test_the_sample_of_the_parts_is_the_sample_of_the_whole() -> None:
     parts = []
     for a, b in ((40, 60), (0, 17), (17, 40)):
         rows = slice(pool.offsets[a], pool.offsets[b])
-        parts.append(summary(matrix[rows], NAMES, log.slice(a, b), take_sessions(pool, a, b), size=50))
+        parts.append(summary(matrix[rows], NAMES, log.slice(a, b), take_sessions(pool, log, a, b), size=50))
     merged = parts[0].merge(parts[1]).merge(parts[2])
     np.testing.assert_array_equal(merged.keys, whole.keys)
     np.testing.assert_array_equal(merged.rows, whole.rows)
@@ -95,5 +95,5 @@ def test_different_summaries_are_not_compared() -> None:
 
 def test_nothing_against_nothing() -> None:
     log, pool = chunk_of(5, 4)
-    empty = summary(np.zeros((0, 3), np.float32), NAMES, log.slice(0, 0), take_sessions(pool, 0, 0))
+    empty = summary(np.zeros((0, 3), np.float32), NAMES, log.slice(0, 0), take_sessions(pool, log, 0, 0))
     assert {distance for _, distance in drift(empty, empty)} == {0.0}

@@ -35,7 +35,7 @@ def built(settings: FeaturesSettings) -> tuple[tuple[str, ...], np.ndarray]:
     """Names and matrix of one chunk."""
     chunk = random_chunk(9, frozenset(NEEDS), n_sessions=40)
     items = fit_items(chunk.log, settings)
-    builder = FeatureBuilder(settings, chunk.log.has, COLUMNS, items, chunk.matrices)
+    builder = FeatureBuilder(settings, chunk.log.has, COLUMNS, items, chunk.matrices, searchers=chunk.searchers)
     return builder.names, builder.build(chunk.log, chunk.candidates, Arena())
 
 
@@ -75,4 +75,6 @@ def test_the_table_holds_every_feature_that_is_built() -> None:
             name = name.removesuffix(column) + "<source>" if name.endswith(f"_{column}") else name
         for matrix in ("clicks", "buys"):
             name = name.replace(f"affinity_{matrix}_", "affinity_<matrix>_")
+        for retriever in ("near", "typed_clicks", "typed_carts", "typed_orders", "typed"):
+            name = name.replace(f"similarity_{retriever}_", "similarity_<retriever>_")
         assert f"| `{name}` |" in text

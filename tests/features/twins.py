@@ -5,6 +5,7 @@ A function returns a frame with a column a feature, in the order of the candidat
 
 import itertools
 import math
+from collections.abc import Callable
 
 import numpy as np
 import polars as pl
@@ -13,6 +14,7 @@ from candidates.pool import Candidates
 from events.lists import Lists
 from events.log import SessionLog
 from features.settings import FeaturesSettings
+from models.searcher import Searcher
 
 C = pl.col
 KEY = ["session", "aid"]
@@ -185,6 +187,47 @@ def affinity_twin(
     )
     out = candidates.frame().select(KEY).join(sums, on=KEY, how="left", maintain_order="left")
     return out.with_columns(C(f"^{of}_.*$").cast(pl.Float64).fill_null(0.0))
+
+
+def similarity_twin(log: SessionLog, candidates: Candidates, searcher: Searcher, name: str) -> pl.DataFrame:
+    """A row a candidate: the scores one by one, then Polars."""
+    retriever = searcher.retriever
+    out = candidates.frame().select(KEY)
+
+    def rows(score: Callable[[int, int], float | None]) -> pl.Series:
+        pairs = out.select(KEY).iter_rows()
+        return pl.Series([score(s, aid) if retriever.known[aid] else None for s, aid in pairs], dtype=pl.Float64)
+
+    def zscore(column: str) -> pl.Expr:
+        mean, deviation = C(column).mean().over("session"), C(column).std(ddof=0).over("session")
+        return pl.when(deviation > 1e-6 * mean.abs()).then((C(column) - mean) / deviation).otherwise(C(column) * 0)
+
+    for target in searcher.indices:
+        column = f"similarity_{name}" if target is None else f"similarity_{name}_{target}"
+        items, sessions = retriever.item_vectors(target), retriever.session_vectors(log, target)
+        added = retriever.revisits(log, target)
+
+        def score(s: int, aid: int, items=items, sessions=sessions, added=added) -> float | None:
+            if not sessions[s].any():
+                return None
+            own = np.flatnonzero((log.owner() == s) & (log.aids == aid))
+            return float(sessions[s] @ items[aid]) + (0.0 if added is None else float(added[own].sum()))
+
+        count, rank = C("score").count().over("session"), C("score").rank("max").over("session")
+        out = out.with_columns(score=rows(score)).with_columns(
+            zscore("score").alias(f"{column}_zscore"), ((count - rank) / count).alias(f"{column}_place")
+        )
+
+    def cosine(s: int, aid: int) -> float | None:
+        own = [a for a in log.aids[log.offsets[s] : log.offsets[s + 1]].tolist() if retriever.known[a]]
+        lengths = np.linalg.norm(items[own[-1]]) * np.linalg.norm(items[aid]) if own else 0.0
+        return float(items[own[-1]] @ items[aid] / lengths) if lengths > 0 else None
+
+    for target in searcher.indices:
+        items = retriever.item_vectors(target)
+        column = f"similarity_{name}_carts_last" if target == "carts" else f"similarity_{name}_last"
+        out = out.with_columns(score=rows(cosine)).with_columns(zscore("score").alias(column))
+    return out
 
 
 def source_twin(candidates: Candidates) -> pl.DataFrame:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from models import losses
+from models.log_sum_exp import log_sum_exp
 from models.loss_settings import LossSettings, SampledLossName
 
 NAMES: tuple[SampledLossName, ...] = get_args(SampledLossName)
@@ -223,3 +224,39 @@ def test_all_hardest_are_all() -> None:
             torch.testing.assert_close(some, whole)
         best = losses.sampled_loss(settings.model_copy(update={"hardest": 2}), RATE)(positive, negatives)
         torch.testing.assert_close(best, losses.sampled_loss(settings, RATE)(positive, negatives.topk(2, dim=1).values))
+
+
+def _shared(seed: int, m: int, k: int) -> tuple[Tensor, ...]:
+    generator = torch.Generator().manual_seed(seed)
+    queries, vectors = (torch.randn(n, 3, generator=generator, dtype=torch.float64) for n in (m, k))
+    positives, negatives = (torch.randint(0, 6, (n,), generator=generator) for n in (m, k))
+    scores, log_q = (torch.randn(n, generator=generator, dtype=torch.float64) for n in (m, k))
+    return scores, queries, vectors, log_q, positives, negatives
+
+
+@hypothesis_settings(max_examples=50, deadline=None)
+@given(m=st.integers(1, 9), k=st.integers(1, 12), corrected=st.booleans(), seed=st.integers(0, 1000))
+def test_shared_negatives_cost_what_the_sampled_softmax_says(m: int, k: int, corrected: bool, seed: int) -> None:
+    found, expected = [], []
+    for grads, shared in ((found, True), (expected, False)):
+        scores, queries, vectors, log_q, positives, negatives = _shared(seed, m, k)
+        leaves = [one.requires_grad_() for one in (scores, queries, vectors)]
+        if shared:
+            values = losses.shared_softmax(scores, queries, vectors, log_q if corrected else None, positives, negatives)
+        else:
+            against = queries @ vectors.T
+            against = losses.correct_logq(against, log_q) if corrected else against
+            values = losses.sampled_softmax(scores, losses.mask_collisions(against, positives, negatives))
+        values.square().sum().backward()
+        grads += [values.detach(), *(leaf.grad for leaf in leaves)]
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_the_chunks_of_shared_negatives_make_the_whole() -> None:
+    _, queries, vectors, log_q, positives, negatives = _shared(3, 7, 5)
+    whole = log_sum_exp(queries, vectors, log_q, (positives, negatives))
+    for chunk in (1, 3, 7, 20):
+        torch.testing.assert_close(log_sum_exp(queries, vectors, log_q, (positives, negatives), chunk), whole)
+    lone = log_sum_exp(queries, vectors, None, (torch.zeros_like(positives), torch.zeros_like(negatives)))
+    assert torch.isneginf(lone).all()

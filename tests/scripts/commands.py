@@ -19,6 +19,10 @@ train_sessions = 4000
 [split]
 transductive = true
 
+[models.retrievers.svd]
+on = true
+dim = 16
+
 [candidates.rules]
 parallel_from = 400
 

@@ -9,12 +9,15 @@ import pytest
 
 from events.shop.generate import generate
 from events.shop.settings import ShopSettings
-from scripts import candidates, covisit, features, prepare
+from scripts import candidates, covisit, features, prepare, retrievers
 
 SOURCES = """[candidates.sources]
 items = {kind = "item_knn"}
 sessions = {kind = "session_knn"}
 far = {kind = "walks", matrix = "next"}
+[models.retrievers]
+svd = {on = true, dim = 16}
+typed = {kind = "custom", retriever = "tests.models.typed:TypedSvd"}
 """
 """Beside the default ones."""
 
@@ -65,7 +68,7 @@ def passes(tmp_path_factory) -> dict[str, Path]:
             f'threads = 2\nruns = "{folder}/runs"\n[data]\nkind = "otto"\nroot = "{folder}"\ntrain = "{name}.jsonl"\n'
             f'[split]\ntransductive = true\ncut_ms = {CUT_MS}\ncuts = "{folder}/cuts.parquet"\n{SOURCES}'
         )
-        for stage in (prepare, covisit, candidates, features):
+        for stage in (prepare, covisit, retrievers, candidates, features):
             assert stage.main(["--config", str(config)]) == 0
         found[name] = folder / "runs" / name
     return found
@@ -90,7 +93,7 @@ def positives(run: Path) -> int:
 def test_candidates_and_features_do_not_change_with_the_hidden(passes, version):
     whole, other = matrix(passes["whole"]), matrix(passes[version])
     assert whole.height > 10_000
-    assert {"rank_items", "rank_sessions", "rank_far"} <= set(whole.columns)
+    assert {"rank_items", "rank_sessions", "rank_far", "rank_svd", "rank_typed_orders"} <= set(whole.columns)
     assert whole.select("session", "aid").equals(other.select("session", "aid"))
     for name in whole.columns:
         left, right = whole[name].to_numpy(), other[name].to_numpy()

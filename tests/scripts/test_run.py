@@ -44,7 +44,7 @@ def test_scores_have_every_rung_target_and_source(small):
     totals = [scores["ladder"][rung]["total"] for rung in RUNGS]
     assert totals[0] < totals[1] < totals[2]
     pool = {t: values["at_pool"] for t, values in scores["candidate_recall"]["pool"]["targets"].items()}
-    for source in ("history", "popularity", "near_clicks", "pool"):
+    for source in ("history", "popularity", "near_clicks", "svd", "pool"):
         recall = scores["candidate_recall"][source]
         assert set(recall) == {"20", "50", "100", "200", "at_pool", "targets"}
         assert all(0 <= recall[depth] <= 1 for depth in ("20", "50", "100", "200", "at_pool"))

@@ -1,0 +1,201 @@
+"""Candidate and session in the spaces of the retrievers: every candidate is scored, whoever proposed it.
+
+Learned spaces differ from fit to fit, so that a score only counts among those of the session's other candidates.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from candidates.pool import Candidates
+from events.arrays import Flags
+from events.compiled import kernel
+from events.log import SessionLog
+from features.arrays import F32, I32, I64
+from features.history import longest
+from features.registry import Feature
+from models.inner_products import inner_product, revisited
+from models.searcher import Searcher, sharing
+
+FLOATS_A_LINE = 16
+"""Of a cache line."""
+
+
+def similarity_features(column: str, needs: frozenset[str] = frozenset()) -> tuple[Feature, ...]:
+    """The features of a retriever, or of one of its targets, in the order that :func:`fill_similarity` writes them."""
+    score = f"inner product with the session in {column}, with what its own events add"
+    return (
+        Feature(
+            f"similarity_{column}_zscore",
+            "similarity",
+            f"{score}, less the mean of the session's candidates, in standard deviations",
+            needs,
+        ),
+        Feature(
+            f"similarity_{column}_place",
+            "similarity",
+            f"share of the session's candidates with a greater inner product in {column}",
+            needs,
+        ),
+    )
+
+
+def last_features(name: str, needs: frozenset[str] = frozenset()) -> tuple[Feature, ...]:
+    """The feature of a retriever's items, whatever the target."""
+    meaning = f"cosine with the session's last item in {name}, less the mean, in standard deviations, likewise"
+    return (Feature(f"similarity_{name}_last", "similarity", meaning, needs),)
+
+
+@kernel
+def write_zscores(values: F32, out: F32, first: int, column: int) -> None:
+    """Each value less the mean, in standard deviations (0 if all are equal), into ``out[first + i, column]``.
+
+    NaN stays NaN, and counts for nothing.
+    """
+    n, total, squares = 0, 0.0, 0.0
+    for value in values:
+        if not math.isnan(value):
+            n += 1
+            total += np.float64(value)
+    mean = total / max(n, 1)
+    for value in values:
+        if not math.isnan(value):
+            squares += (np.float64(value) - mean) ** 2
+    deviation = math.sqrt(squares / max(n, 1))
+    # Equal scores differ from their mean by rounding alone.
+    unit = 1.0 / deviation if deviation > 1e-6 * abs(mean) else 0.0
+    for i in range(values.size):
+        out[first + i, column] = np.float32((np.float64(values[i]) - mean) * unit)
+
+
+@kernel
+def write_places(values: F32, keys: I64, out: F32, first: int, column: int) -> None:
+    """For each value the share of the others that are greater, likewise."""
+    bits = values.view(np.int32)
+    n = 0
+    for i in range(values.size):
+        out[first + i, column] = np.nan
+        if not math.isnan(values[i]):
+            # Negative floats order backwards by their bits; those of -0 would come before 0.
+            ordered = np.int64(bits[i]) if values[i] > 0.0 else np.int64(bits[i] ^ 0x7FFFFFFF) if values[i] < 0.0 else 0
+            keys[n] = (ordered << 32) | i
+            n += 1
+    keys[:n].sort()
+    greater = 0
+    for k in range(n - 1, -1, -1):
+        if k < n - 1 and keys[k] >> 32 != keys[k + 1] >> 32:
+            greater = n - 1 - k
+        out[first + (keys[k] & 0xFFFFFFFF), column] = np.float32(greater / n)
+
+
+@kernel
+def touch(vectors: F32, aids: I32, first: int, last: int) -> float:
+    """Read something of every cache line of the items' rows, many at a time: they may lie anywhere in memory.
+
+    Returns a number without meaning, which keeps the reads alive.
+    """
+    warm = np.float32(0.0)
+    for row in range(first, last):
+        if 0 <= aids[row] < vectors.shape[0]:
+            for i in range(0, vectors.shape[1], FLOATS_A_LINE):
+                warm += vectors[aids[row], i]
+    return float(warm)
+
+
+@kernel
+def fill_similarity(
+    events: tuple[I64, I32, F32], rows: tuple[I64, I32], queries: F32, vectors: F32, known: Flags,
+    start: int, stop: int, out: F32, at: int,
+) -> float:  # fmt: skip
+    """Score the rows of sessions ``start:stop``; NaN where the retriever does not know the item or the session.
+
+    events  : offsets and items of the log, and revisits float32[T, events of these sessions] (or [T, 0])
+    rows    : offsets and items of the candidates
+    queries : float32[T, stop - start, d] of T targets;  vectors : float32[n_items, d];  known : bool[n_items]
+    out     : gets z-score and place of each target, then the z-score of the cosine with the last item
+
+    Returns a number without meaning.
+    """
+    log_offsets, aids, revisits = events
+    offsets, rows_aids = rows
+    targets, most, warm = queries.shape[0], longest(offsets, start, stop), 0.0
+    values, keys = np.empty((targets + 1, most), np.float32), np.empty(most, np.int64)
+    asked = np.empty(targets, np.bool_)
+    for s in range(start, stop):
+        first, last = offsets[s], offsets[s + 1]
+        warm += touch(vectors, rows_aids, first, last)
+        begin, end = log_offsets[s], log_offsets[s + 1]
+        newest = end - 1
+        while newest >= begin and not (0 <= aids[newest] < known.size and known[aids[newest]]):
+            newest -= 1
+        length = inner_product(vectors[aids[newest]], vectors[aids[newest]]) if newest >= begin else 0.0
+        for t in range(targets):
+            asked[t] = np.any(queries[t, s - start] != 0)
+        for row in range(first, last):
+            aid = rows_aids[row]
+            values[:, row - first] = np.nan
+            if not (0 <= aid < known.size and known[aid]):
+                continue
+            for t in range(targets):
+                if asked[t]:
+                    shift = log_offsets[start]
+                    added = revisited(aids[shift:], revisits[t], begin - shift, end - shift, aid)
+                    values[t, row - first] = np.float32(inner_product(queries[t, s - start], vectors[aid]) + added)
+            lengths = math.sqrt(length * inner_product(vectors[aid], vectors[aid])) if length > 0.0 else 0.0
+            if lengths > 0.0:
+                values[targets, row - first] = np.float32(inner_product(vectors[aids[newest]], vectors[aid]) / lengths)
+        for t in range(targets):
+            write_zscores(values[t, : last - first], out, first, at + 2 * t)
+            write_places(values[t, : last - first], keys, out, first, at + 2 * t + 1)
+        write_zscores(values[targets, : last - first], out, first, at + 2 * targets)
+    return warm
+
+
+@dataclass(frozen=True, slots=True)
+class SimilarityBlock:
+    """The candidate's standing in a retriever's order of the session's candidates, and beside the last item.
+
+    targets : those that share these item vectors, or ``None`` alone
+    """
+
+    features: tuple[Feature, ...]
+    name: str
+    targets: tuple[str | None, ...]
+    vectors: npt.NDArray[np.float32]
+    known: Flags
+
+    def fill(
+        self, log: SessionLog, candidates: Candidates, start: int, stop: int, out: npt.NDArray[np.float32], at: int
+    ) -> None:
+        """See :class:`features.registry.Block`; the sessions' vectors come with the candidates."""
+        encoded = candidates.encoded[self.name].slice(log, start, stop)
+        added = [encoded.revisits[target] for target in self.targets]
+        width = int(log.offsets[stop] - log.offsets[start]) if any(one is not None for one in added) else 0
+        zeros = np.zeros(width, np.float32)
+        fill_similarity(
+            (log.offsets, log.aids, np.stack([zeros if one is None else one for one in added])),
+            (candidates.offsets, candidates.aids),
+            np.stack([encoded.vectors[target] for target in self.targets]),
+            self.vectors,
+            self.known,
+            start,
+            stop,
+            out,
+            at,
+        )
+
+
+def similarity_blocks(name: str, searcher: Searcher) -> list[SimilarityBlock]:
+    """The blocks of one retriever: one for all targets that share their item vectors."""
+    retriever = searcher.retriever
+    blocks = []
+    for targets in sharing(retriever):
+        columns = [name if target is None else f"{name}_{target}" for target in targets]
+        chosen = [one for column in columns for one in similarity_features(column, retriever.needs)]
+        chosen += last_features(name if targets[0] == next(iter(searcher.indices)) else columns[0], retriever.needs)
+        blocks.append(
+            SimilarityBlock(tuple(chosen), name, targets, retriever.item_vectors(targets[0]), retriever.known)
+        )
+    return blocks

@@ -1,0 +1,89 @@
+"""Kernels of the index: the best items of a session by exact scores, from a scan of all or from those fetched.
+
+An exact score is the float64 inner product of :mod:`models.inner_products`, and what the session's events add to it,
+rounded to float32. Lists are filled by ``insert_best``, so that they depend neither on the order in which items come
+nor on how sessions are cut into batches. Arguments that all kernels share:
+
+offsets, session_aids : events of the sessions;  revisits : float32[N], or empty
+queries : float32[S, d];  vectors : float32[n_items, d];  known : bool[n_items]
+sizes   : int64[S] items in the lists so far;  aids, scores : int32 and float64 [S, k]
+"""
+
+import numpy as np
+
+from events.arrays import F32, F64, I32, I64, Flags
+from events.compiled import inline, kernel
+from events.lists import insert_best
+from models.inner_products import holds, inner_product, revisited
+
+
+@inline
+def insert_own(
+    s: int, offsets: I64, session_aids: I32, revisits: F32, queries: F32, vectors: F32, known: Flags,
+    aids: I32, scores: F64,
+) -> int:  # fmt: skip
+    """Begin a session's list with its own known items; returns their number, ``k`` at most."""
+    size, first, last = 0, offsets[s], offsets[s + 1]
+    for event in range(first, last):
+        aid = session_aids[event]
+        if known[aid] and not holds(session_aids, first, event, aid):
+            score = inner_product(queries[s], vectors[aid]) + revisited(session_aids, revisits, first, last, aid)
+            size = insert_best(aids[s], scores[s], size, aids.shape[1], aid, np.float64(np.float32(score)))
+    return size
+
+
+@kernel
+def insert_owns(
+    offsets: I64, session_aids: I32, revisits: F32, queries: F32, vectors: F32, known: Flags,
+    sizes: I64, aids: I32, scores: F64,
+) -> None:  # fmt: skip
+    """Begin all lists with the sessions' own items."""
+    for s in range(offsets.size - 1):
+        sizes[s] = insert_own(s, offsets, session_aids, revisits, queries, vectors, known, aids, scores)
+
+
+@kernel
+def scan(
+    block: F32, asked: Flags, margins: F64, start: int, begin: int, offsets: I64, session_aids: I32,
+    queries: F32, vectors: F32, known: Flags, sizes: I64, aids: I32, scores: F64,
+) -> None:  # fmt: skip
+    """Go through rounded scores float32[b, m] of sessions from ``start`` and items from ``begin``.
+
+    asked   : bool[S] whether the session has a vector; the others would tie with everything
+    margins : float64[S]; no rounded score is farther from the exact one than that, so that an item which belongs into
+              the list is never passed over
+    """
+    k = aids.shape[1]
+    for b in range(block.shape[0]):
+        s = start + b
+        if not asked[s]:
+            continue
+        size = sizes[s]
+        bar = np.float32(scores[s, k - 1] - margins[s]) if size == k else np.float32(-np.inf)
+        for i in range(block.shape[1]):
+            if block[b, i] < bar:
+                continue
+            aid = begin + i
+            if known[aid] and not holds(session_aids, offsets[s], offsets[s + 1], aid):
+                score = np.float64(np.float32(inner_product(queries[s], vectors[aid])))
+                size = insert_best(aids[s], scores[s], size, k, aid, score)
+                if size == k:
+                    bar = np.float32(scores[s, k - 1] - margins[s])
+        sizes[s] = size
+
+
+@kernel
+def insert_fetched(
+    fetched: I64, start: int, offsets: I64, session_aids: I32, queries: F32, vectors: F32,
+    sizes: I64, aids: I32, scores: F64,
+) -> None:  # fmt: skip
+    """Score what was fetched, int64[b, m], for the sessions from ``start``; -1 stands for no item."""
+    k = aids.shape[1]
+    for b in range(fetched.shape[0]):
+        s = start + b
+        size = sizes[s]
+        for aid in fetched[b]:
+            if aid >= 0 and not holds(session_aids, offsets[s], offsets[s + 1], aid):
+                score = np.float64(np.float32(inner_product(queries[s], vectors[aid])))
+                size = insert_best(aids[s], scores[s], size, k, aid, score)
+        sizes[s] = size

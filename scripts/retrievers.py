@@ -1,0 +1,155 @@
+"""Stage ``retrievers``: fit the retrievers of a pass and index their items.
+
+Each retriever is a part of its own, whole or absent: a killed stage goes on with the next one, and after a change of
+settings only those that it concerns are fitted again. ``--model NAME`` makes one part, which the stage then takes.
+"""
+
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from candidates.settings import RetrieverSourceSettings, with_retrievers
+from events.compiled import source_digest
+from events.errors import InputError
+from events.files import atomic_folder, read_json, write_json
+from events.passes import PassData
+from models.building import Conditions, build_retriever, why_left_out
+from models.searcher import Searcher
+from scripts.artifacts import open_pass, say_left_out
+from scripts.cli import stage_main
+from scripts.pipeline import PASSES, Run, Stage, digest_of, fingerprint, work_folder
+from scripts.resources import Meter
+from scripts.settings import Settings
+
+NAME = "retrievers"
+FLOORS = ("events", "models")
+MADE = "made.json"
+"""In the folder of a part: its key, what it cost, and the recall of its index."""
+
+
+def _depths(settings: Settings) -> dict[str, int]:
+    """Items that are wanted of each retriever: of its deepest source."""
+    depths = dict.fromkeys(settings.models.retrievers, 1)
+    for one in with_retrievers(settings.candidates, settings.models).sources.values():
+        if isinstance(one, RetrieverSourceSettings):
+            depths[one.retriever] = max(depths[one.retriever], one.k)
+    return depths
+
+
+def _settings(settings: Settings) -> Any:
+    return {"models": settings.models.model_dump(mode="json"), "depths": _depths(settings)}
+
+
+def _inputs(run: Run, pass_name: str) -> list[Path]:
+    return [run.prepared / pass_name]
+
+
+def _key(run: Run, pass_name: str, name: str) -> str:
+    """Digest of all that a part depends on."""
+    models = run.settings.models
+    return digest_of(
+        {
+            "settings": models.retrievers[name].model_dump(mode="json", exclude={"on", "k"}),
+            "k": _depths(run.settings)[name],
+            "index": models.index.model_dump(mode="json"),
+            "seed": models.seed,
+            "inputs": fingerprint(_inputs(run, pass_name)),
+            "code": source_digest(FLOORS),
+        }
+    )
+
+
+def _is_made(part: Path, key: str) -> bool:
+    return (part / MADE).exists() and read_json(part / MADE)["key"] == key
+
+
+def _make(run: Run, data: PassData, name: str) -> Path:
+    """The folder of a fitted and indexed retriever: as it was made before, or made now."""
+    models, key = run.settings.models, _key(run, data.name, name)
+    stage = run.stage_folder(data.name, NAME)
+    work = work_folder(stage)
+    for part in (work / name, stage / name):
+        if _is_made(part, key):
+            print(f"  {name}: up to date", flush=True)
+            return part
+    checkpoints = work / f"{name}.{key}"
+    conditions = Conditions(models.seed, run.settings.n_threads, checkpoints, progress=True)
+    with atomic_folder(work / name) as beside:
+        with Meter() as meter:
+            retriever = build_retriever(name, models.retrievers[name], conditions).fit(data.fit)
+        started = time.perf_counter()
+        searcher = Searcher.build(retriever, data.fit, _depths(run.settings)[name], models.index, models.seed)
+        searcher.save(beside)
+        made = {
+            "key": key,
+            "items": int(retriever.known.sum()),
+            "fit_wall_s": round(meter.wall_s, 3),
+            "fit_cpu_s": round(meter.cpu_s, 3),
+            "index_s": round(time.perf_counter() - started, 3),
+            "exact": searcher.is_exact,
+            "recall": searcher.recall,
+        }
+        write_json(beside / MADE, made)
+    shutil.rmtree(checkpoints, ignore_errors=True)
+    how = "all scanned" if searcher.is_exact else f"indexed in {made['index_s']:.1f} s, recall {searcher.recall:.3f}"
+    fitted = f"fitted in {meter.wall_s:.1f} s wall, {meter.cpu_s:.1f} s CPU"
+    print(f"  {name}: {fitted}; {made['items']:,} items, {how}", flush=True)
+    return work / name
+
+
+def _link(source: str, to: str) -> None:
+    try:
+        os.link(source, to)
+    except OSError:
+        shutil.copyfile(source, to)
+
+
+def _work(run: Run, pass_name: str, folder: Path) -> dict[str, Any]:
+    data, models = open_pass(run, pass_name), run.settings.models
+    reasons = {name: why_left_out(name, models, data.fit.has) for name, one in models.retrievers.items() if one.on}
+    left_out = {name: reason for name, reason in reasons.items() if reason is not None}
+    say_left_out("retriever", left_out)
+    if not reasons:
+        print("  no retriever is on", flush=True)
+    figures = {}
+    for name in reasons:
+        if name not in left_out:
+            shutil.copytree(_make(run, data, name), folder / name, copy_function=_link)
+            figures[name] = {key: value for key, value in read_json(folder / name / MADE).items() if key != "key"}
+    return {"rows": data.fit.n_events, "left_out": left_out, "retrievers": figures}
+
+
+def make_one(run: Run, pass_name: str, name: str) -> None:
+    """Make the part of one retriever.
+
+    Raises
+    ------
+    InputError
+        If the settings do not name it, or the run goes without it.
+    """
+    models = run.settings.models
+    if name not in models.retrievers:
+        known = ", ".join(models.retrievers) or "none"
+        raise InputError(f"--model {name}", None, "no such retriever", f"the settings name {known}")
+    data = open_pass(run, pass_name)
+    reason = why_left_out(name, models, data.fit.has)
+    if reason is not None:
+        remedy = f"--set models.retrievers.{name}.on=true" if not models.retrievers[name].on else "leave it out"
+        raise InputError(f"--model {name}", None, reason, remedy)
+    print(f"{NAME} ({pass_name}), {name} alone …", flush=True)
+    _make(run, data, name)
+
+
+STAGE = Stage(NAME, PASSES, _settings, _inputs, _work, floors=FLOORS)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Command line of the stage."""
+    return stage_main(STAGE, "Fit the retrievers and index their items.", argv, one_model=make_one)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

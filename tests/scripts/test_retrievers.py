@@ -1,0 +1,172 @@
+"""The stage that fits retrievers: what it leaves, what it makes again, and what it says."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from models.svd import Svd
+from scripts import prepare, retrievers
+from scripts.pipeline import MANIFEST
+from tests.models.typed import TypedSvd
+from tests.scripts.commands import ROOT
+
+CONFIG = """
+threads = 2
+runs = "{runs}"
+[data]
+kind = "shop"
+[shop]
+train_sessions = 1500
+[models.retrievers]
+svd = {{on = true, dim = 8}}
+typed = {{kind = "custom", retriever = "{typed}"}}
+timed = {{kind = "custom", retriever = "tests.scripts.test_retrievers:Timed"}}
+"""
+
+
+class Stumbling(TypedSvd):
+    """Fails half-way."""
+
+    def fit(self, log: Any) -> Any:
+        raise KeyboardInterrupt
+
+
+class Nothing:
+    """No retriever."""
+
+    def __init__(self, name: str, options: Any) -> None:
+        pass
+
+
+class Timed(TypedSvd):
+    """Needs what no shop has."""
+
+    def __init__(self, name: str, options: Any) -> None:
+        super().__init__(name)
+        self.needs = frozenset({"items"})
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("retrievers")
+    path = folder / "small.toml"
+    path.write_text(CONFIG.format(runs=folder / "runs", typed="tests.models.typed:TypedSvd"))
+    assert prepare.main(["--config", str(path)]) == 0
+    return path
+
+
+@pytest.fixture
+def fits(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the retrievers in the order in which they are fitted."""
+    names: list[str] = []
+    fit = Svd.fit
+
+    def noted(self: Svd, log: Any) -> Svd:
+        names.append(self.name)
+        return fit(self, log)
+
+    monkeypatch.setattr(Svd, "fit", noted)
+    return names
+
+
+def stage(config: Path, *more: str) -> int:
+    return retrievers.main(["--config", str(config), "--pass", "validation", *more])
+
+
+def folder_of(config: Path) -> Path:
+    return config.parent / "runs" / "small" / "validation" / "retrievers"
+
+
+def test_each_is_fitted_once_and_again_only_if_it_must(
+    config: Path, fits: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert stage(config) == 0
+    assert fits == ["svd", "typed"]
+    out = capsys.readouterr().out
+    assert "without retriever timed: the shop has no items" in out
+    assert "svd: fitted in" in out
+    assert "all scanned" in out
+    manifest = json.loads((folder_of(config) / MANIFEST).read_text())
+    assert manifest["retrievers"]["svd"]["recall"] == 1.0
+    assert manifest["left_out"] == {"timed": "the shop has no items"}
+
+    assert stage(config) == 0
+    assert "up to date" in capsys.readouterr().out
+    assert stage(config, "--set", "models.retrievers.svd.decay=0.5") == 0
+    assert fits == ["svd", "typed", "svd"]
+    assert "typed: up to date" in capsys.readouterr().out
+    assert stage(config, "--set", "models.retrievers.svd.decay=0.5", "--set", "models.retrievers.typed.on=false") == 0
+    assert fits == ["svd", "typed", "svd"]
+    assert sorted(path.name for path in folder_of(config).iterdir()) == [MANIFEST, "svd"]
+    assert stage(config, "--set", "models.seed=3") == 0
+    assert fits == ["svd", "typed", "svd", "svd", "typed"]
+
+
+def test_a_deeper_source_is_indexed_anew_and_an_inverted_file_says_its_recall(
+    config: Path, fits: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    many = ("--set", "models.index.exact_up_to=0", "--set", "models.index.recall=0.8")
+    assert stage(config, *many) == 0
+    assert "items, indexed in" in capsys.readouterr().out
+    made = json.loads((folder_of(config) / "svd" / "made.json").read_text())
+    assert not made["exact"]
+    assert made["recall"] >= 0.8
+    assert stage(config, *many, "--set", "models.retrievers.svd.k=60") == 0
+    assert fits[-1] == "svd"
+
+
+def test_a_killed_stage_goes_on_where_it_was(config: Path, fits: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    seed = ("--set", "models.seed=5")
+    stumbling = ("--set", "models.retrievers.typed.retriever='tests.scripts.test_retrievers:Stumbling'")
+    assert stage(config, *seed, *stumbling) == 130
+    assert fits == ["svd"]
+    assert stage(config, *seed) == 0
+    assert fits == ["svd", "typed"]
+    assert "svd: up to date" in capsys.readouterr().out
+    assert [path.name for path in folder_of(config).parent.iterdir() if path.name.startswith("retrievers")] == [
+        "retrievers"
+    ]
+
+
+def test_one_alone_is_taken_by_the_stage(config: Path, fits: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    seed = ("--set", "models.seed=6")
+    assert stage(config, *seed, "--model", "typed") == 0
+    assert fits == ["typed"]
+    assert stage(config, *seed) == 0
+    assert fits == ["typed", "svd"]
+    capsys.readouterr()
+    for more, words in (
+        (("--model", "nobody"), "--model nobody: no such retriever. Remedy: the settings name svd, typed, timed"),
+        (("--model", "timed"), "the shop has no items"),
+        (("--model", "svd", "--set", "models.retrievers.svd.on=false"), "models.retrievers.svd.on=true"),
+    ):
+        assert stage(config, *seed, *more) == 2
+        assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("assignment", "words"),
+    [
+        ("candidates.sources.mine={kind='retriever', retriever='nobody'}", "the retriever 'nobody'"),
+        ("candidates.sources.svd={kind='history'}", "the retriever 'svd' has the name of a source"),
+        ("models.retrievers.svd.dims=3", "unknown key"),
+        (
+            "models.retrievers.mine={kind='custom', retriever='tests.scripts.test_retrievers:Nothing'}",
+            "models.retrievers.mine",
+        ),
+    ],
+)
+def test_mistakes_are_one_line(config: Path, assignment: str, words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert stage(config, "--set", assignment) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert words in err
+
+
+def test_no_stage_imports_torch_before_a_model_asks_for_it() -> None:
+    words = "import sys, scripts.run; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", words], cwd=ROOT, check=False).returncode == 0
