@@ -82,7 +82,7 @@ def test_hidden_types_are_asked_as_targets() -> None:
 
 
 def test_what_is_hidden_depends_on_the_place_in_the_epoch_alone() -> None:
-    log = chain_log(60, seed=1)
+    log = chain_log(400, seed=1)
     model = TestBERT4Rec.make(3)
     task = model._new_task(model._new_network(log.has), torch.zeros(log.n_items, 32), log, None)
     assert isinstance(task, ClozeItems)
