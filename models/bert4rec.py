@@ -54,7 +54,9 @@ class Cloze(nn.Module):
         unseen = places == lengths[:, None]
         if hidden is not None:
             unseen = unseen | F.pad(hidden, (0, 1))
-        states = torch.where(unseen[:, :, None], self.hidden, F.pad(embedded, (0, 0, 0, 1))) + self.positions(places)
+        # Counted from the end, as in sequences that are padded on the left: the hidden event behind them is place 0.
+        back = (lengths[:, None] - places).clamp(min=0)
+        states = torch.where(unseen[:, :, None], self.hidden, F.pad(embedded, (0, 0, 0, 1))) + self.positions(back)
         there = (places <= lengths[:, None])[:, None, None, :]
         for block in self.blocks:
             states = block(states, there)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from events.log import SessionLog
 from models.batches import PositiveRule, TrainingBatches
-from models.bert4rec import BERT4Rec, Cloze, hide
+from models.bert4rec import BERT4Rec, Cloze, ClozeItems, hide
 from models.bert4rec_settings import BERT4RecSettings
 from tests.models.contract import RetrieverContract
 from tests.models.test_sequence import quick
@@ -18,7 +18,9 @@ from tests.models.worlds import chain_log
 class TestBERT4Rec(RetrieverContract):
     @staticmethod
     def make(seed: int) -> BERT4Rec:
-        return BERT4Rec("bert4rec", BERT4RecSettings(**quick(seed)))
+        settings = BERT4RecSettings(**quick(seed))
+        training = settings.training.model_copy(update={"epochs": 5})
+        return BERT4Rec("bert4rec", settings.model_copy(update={"training": training}))
 
 
 @given(
@@ -77,3 +79,16 @@ def test_hidden_types_are_asked_as_targets() -> None:
     cloze = hide(batch, 0.9, 0.0, np.random.default_rng(1))
     for place, target, positive in zip(cloze.places, cloze.targets, cloze.positives, strict=True):
         assert (target, positive) == (log.type_codes()[place], log.aids[place])
+
+
+def test_what_is_hidden_depends_on_the_place_in_the_epoch_alone() -> None:
+    log = chain_log(400, seed=1)
+    model = TestBERT4Rec.make(3)
+    task = model._new_task(model._new_network(log.has), torch.zeros(log.n_items, 32), log, None)
+    assert isinstance(task, ClozeItems)
+    whole = [batch for batch, _ in task.batches(1, 0)]
+    rest = [batch for batch, _ in task.batches(1, 2)]
+    assert len(rest) == len(whole) - 2 > 0
+    for ours, theirs in zip(whole[2:], rest, strict=True):
+        for name in ("items", "lengths", "hidden", "places", "targets", "positives"):
+            np.testing.assert_array_equal(getattr(ours, name), getattr(theirs, name))

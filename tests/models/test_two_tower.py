@@ -20,7 +20,8 @@ from tests.models.worlds import chain_log
 
 
 def small(seed: int, **changes: Any) -> TwoTowerSettings:
-    return TwoTowerSettings(**quick(seed, hidden=64, **changes))
+    settings = TwoTowerSettings(**quick(seed, hidden=64, **changes))
+    return settings.model_copy(update={"training": settings.training.model_copy(update={"epochs": 4})})
 
 
 class TestTwoTower(RetrieverContract):
@@ -110,7 +111,6 @@ def test_features_help_with_rare_items() -> None:
     train, asked = sessions(400, 1), sessions(300, 2)
     rows, labels = next_item_rows(asked, np.arange(len(asked)))
     chosen = small(3, length=4)
-    chosen = chosen.model_copy(update={"training": chosen.training.model_copy(update={"epochs": 4})})
     recalls = []
     for features in (None, ItemFeatures(codes[:, None].astype(np.int32))):
         recall = rank_hits(TwoTower("two_tower", chosen, features=features).fit(train), rows, labels, 20).recall
