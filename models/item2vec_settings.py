@@ -20,7 +20,7 @@ class Item2VecSettings(RetrieverSettings):
     kind: Literal["item2vec"] = "item2vec"
     d: Tiled = 64
     epochs: Annotated[int, Field(ge=1, le=1000)] | None = None
-    """Left out, so many (1 to 12) that an item is met 240 times on average: fewer on larger logs."""
+    """Left out, so many (1 to 12) that an item is met 480 times on average: fewer on larger logs."""
     rate: Annotated[float, Field(gt=0)] = 0.2
     """First rate of row-wise Adagrad; it falls evenly to 0."""
     window: Annotated[int, Field(ge=1, le=100)] = 3
@@ -66,4 +66,4 @@ class Item2VecSettings(RetrieverSettings):
         """Epochs over a log of so many events on so many different items."""
         if self.epochs is not None:
             return self.epochs
-        return int(min(12, max(1, round(240 * items / max(events, 1)))))
+        return int(min(12, max(1, round(480 * items / max(events, 1)))))
