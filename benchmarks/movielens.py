@@ -45,7 +45,7 @@ NEUMF = NeuMFSettings(
 """Batches are too small for a second thread to pay."""
 
 
-ALS = AlsSettings(dimensions=48, sweeps=5, alpha=30, regularization=30, half_life=6)
+ALS = AlsSettings(dim=48, sweeps=5, alpha=30, regularization=30, half_life=6)
 BPR = BprSettings(epochs=10, learning_rate=0.1, half_life=5, context=30, negatives=2, negative_power=0)
 
 Figures = dict[str, float]

@@ -28,6 +28,7 @@ from events.compiled import kernel
 from events.errors import InputError
 from events.files import need_array, save_arrays
 from events.log import SessionLog
+from models.compact import KnownItems
 from models.factor_settings import AlsSettings
 from models.linear_systems import add_gram, dot, invert_symmetric, project, solve_symmetric
 from models.session_items import SessionItems, fading_revisits, weigh_events
@@ -53,7 +54,7 @@ class Als:
         self.targets: tuple[str, ...] = ()
         self.needs: frozenset[str] = frozenset()
         self._threads, self._progress = threads, progress
-        self._items = Side.of(np.zeros((0, self.settings.dimensions), np.float32), self.settings.regularization)
+        self._items = Side.of(np.zeros((0, self.settings.dim), np.float32), self.settings.regularization)
         self._known: Flags = np.zeros(0, np.bool_)
 
     @property
@@ -63,25 +64,23 @@ class Als:
 
     def fit(self, log: SessionLog) -> Self:
         """Solve for sessions and items in turn. Memory: 4 to 8 d bytes a session, 12 d an item, 16 a pair."""
-        settings = self.settings
+        settings, items = self.settings, KnownItems.of(log)
+        log, self._known = items.renumber(log), items.known
         bags = SessionItems.of(log, weigh_events(log, settings.event_weights))
         owners = bags.by_item(log.n_items)
-        self._known = np.zeros(log.n_items, np.bool_)
-        self._known[log.aids] = True
-        shape = (log.n_items, settings.dimensions)
+        shape = (log.n_items, settings.dim)
         vectors = np.random.default_rng(settings.seed).standard_normal(shape, np.float32) * np.float32(INITIAL)
-        vectors[np.diff(owners.offsets) == 0] = 0
-        sessions = np.empty((len(log), settings.dimensions), np.float32)
+        sessions = np.empty((len(log), settings.dim), np.float32)
         # Projecting the sessions costs d² each; it saves the d³ / 6 of items that few sessions hold.
-        short = np.count_nonzero(np.diff(owners.offsets) <= settings.dimensions // 2)
-        worthwhile = bool(6 * len(log) < short * settings.dimensions)
+        short = np.count_nonzero(np.diff(owners.offsets) <= settings.dim // 2)
+        worthwhile = bool(6 * len(log) < short * settings.dim)
         for _ in tqdm(range(settings.sweeps), self.name, unit="sweep", disable=None if self._progress else True):
             self._items = Side.of(vectors, settings.regularization, True, self._threads)
             self._items.solve_others(bags, settings.alpha, sessions, self._threads)
             fixed = Side.of(sessions, settings.regularization, worthwhile, self._threads)
             vectors = np.empty(shape, np.float32)
             fixed.solve_others(owners, settings.alpha, vectors, self._threads)
-        self._items = Side.of(vectors, settings.regularization, True, self._threads)
+        self._items = Side.of(items.spread(vectors), settings.regularization, True, self._threads)
         return self
 
     def item_vectors(self, target: str | None = None) -> F32:  # noqa: ARG002  (one set for all)
@@ -92,7 +91,7 @@ class Als:
         """float32[S, d], each session solved for by itself."""
         weights = weigh_events(log, self.settings.event_weights, self.settings.half_life)
         bags = SessionItems.of(log, weights, self._known)
-        out = np.empty((len(log), self.settings.dimensions), np.float32)
+        out = np.empty((len(log), self.settings.dim), np.float32)
         self._items.solve_others(bags, self.settings.alpha, out, self._threads)
         return out
 
@@ -113,7 +112,7 @@ class Als:
             If a file is missing or its width is another than the settings'.
         """
         vectors, self._known = need_array(folder, "vectors"), need_array(folder, "known")
-        if vectors.shape != (self._known.size, self.settings.dimensions):
+        if vectors.shape != (self._known.size, self.settings.dim):
             raise InputError(folder, None, f"vectors of shape {vectors.shape}", "fit the model again")
         self._items = Side.of(vectors, self.settings.regularization, True, self._threads)
         return self

@@ -24,6 +24,7 @@ from events.arrays import Flags
 from events.log import SessionLog
 from models.batches import Batch
 from models.bert4rec_settings import BERT4RecSettings
+from models.compact import KnownItems
 from models.holdout import HeldOut
 from models.network import SessionNetwork
 from models.parallel import rank_and_size
@@ -88,10 +89,9 @@ class ClozeItems(NextItems):
         weight: Tensor,
         log: SessionLog,
         held_out: HeldOut | None,
-        known: Flags,
         device: torch.device,
     ) -> None:
-        super().__init__(settings, network, weight, log, held_out, known, device)
+        super().__init__(settings, network, weight, log, held_out, device)
         self._cloze, self._seed = settings, settings.training.seed
 
     def batches(self, epoch: int, skip: int) -> Iterator[tuple[Batch, float]]:
@@ -144,6 +144,11 @@ class BERT4Rec(SequenceRetriever):
     settings: BERT4RecSettings
 
     def _new_task(
-        self, network: SessionNetwork, weight: Tensor, train: SessionLog, held_out: HeldOut | None
+        self,
+        network: SessionNetwork,
+        weight: Tensor,
+        train: SessionLog,
+        held_out: HeldOut | None,
+        items: KnownItems,  # noqa: ARG002
     ) -> NextItems:
-        return ClozeItems(self.settings, network, weight, train, held_out, self._known, self._device)
+        return ClozeItems(self.settings, network, weight, train, held_out, self._device)

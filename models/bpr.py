@@ -26,6 +26,7 @@ from events.errors import InputError
 from events.files import need_array, save_arrays
 from events.log import SessionLog
 from events.randomness import below, mix, uniform
+from models.compact import KnownItems
 from models.factor_settings import BprSettings
 from models.session_items import fading, fading_revisits, mean_of_events, mean_sessions, weigh_events
 
@@ -50,7 +51,7 @@ class Bpr:
         self.targets: tuple[str, ...] = ()
         self.needs: frozenset[str] = frozenset()
         self._threads, self._progress = threads, progress
-        self._inputs = self._items = np.zeros((0, self.settings.dimensions), np.float32)
+        self._inputs = self._items = np.zeros((0, self.settings.dim), np.float32)
         self._known: Flags = np.zeros(0, np.bool_)
 
     @property
@@ -60,22 +61,22 @@ class Bpr:
 
     def fit(self, log: SessionLog) -> Self:
         """Draw positives and negatives, step by step. Memory: 16 d bytes an item, 4 an event."""
-        settings = self.settings
+        settings, known = self.settings, KnownItems.of(log)
+        log, self._known = known.renumber(log), known.known
         counts = np.bincount(log.aids, minlength=log.n_items)
-        self._known = counts > 0
         rng = np.random.default_rng(settings.seed)
-        shape = (log.n_items, settings.dimensions)
-        scale = np.float32(INITIAL / np.sqrt(settings.dimensions))
+        shape = (log.n_items, settings.dim)
+        scale = np.float32(INITIAL / np.sqrt(settings.dim))
         self._inputs, self._items = (rng.standard_normal(shape, np.float32) * scale for _ in range(2))
         self._inputs[:, -1], self._items[:, -1] = 1, 0  # a mean of ones: what item biases are multiplied by
-        self._inputs[~self._known] = self._items[~self._known] = 0
-        if np.count_nonzero(self._known) > 1 and log.lengths.max(initial=0) > 1:
-            self._learn(log, np.cumsum(np.where(self._known, counts**settings.negative_power, 0.0)))
+        if log.n_items > 1 and log.lengths.max(initial=0) > 1:
+            self._learn(log, np.cumsum(counts**settings.negative_power))
+        self._inputs, self._items = known.spread(self._inputs), known.spread(self._items)
         return self
 
     def _learn(self, log: SessionLog, popularity: F64) -> None:
         settings = self.settings
-        size, d = settings.batch, settings.dimensions
+        size, d = settings.batch, settings.dim
         weights, fade = _weights(log, settings)
         owner = log.owner().astype(np.int32)
         positives, negatives = np.empty(size, np.int32), np.empty((size, settings.negatives), np.int32)
@@ -136,7 +137,7 @@ class Bpr:
         self._inputs, self._items = need_array(folder, "inputs"), need_array(folder, "items")
         self._known = need_array(folder, "known")
         for table in (self._inputs, self._items):
-            if table.shape != (self._known.size, self.settings.dimensions):
+            if table.shape != (self._known.size, self.settings.dim):
                 raise InputError(folder, None, f"factors of shape {table.shape}", "fit the model again")
         return self
 

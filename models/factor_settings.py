@@ -32,7 +32,7 @@ class EventWeights(Frozen):
 class FactorSettings(RetrieverSettings):
     """What ALS and BPR have in common."""
 
-    dimensions: Width = 64
+    dim: Width = 64
     event_weights: EventWeights = EventWeights()
     half_life: Positive | None = 2.0
     """Events after which an event of an unseen session counts half; left out, all events of a type count alike."""
@@ -76,7 +76,7 @@ class MatrixFactorisationSettings(Frozen):
     """Factors and biases of users and items, fitted to ratings by squared error."""
 
     kind: Literal["matrix_factorisation"] = "matrix_factorisation"
-    dimensions: Width = 64
+    dim: Width = 64
     epochs: Count = 100
     """At most; early stopping finds how many."""
     learning_rate: Positive = 0.02

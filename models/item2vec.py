@@ -24,6 +24,7 @@ from events.errors import InputError
 from events.files import need_array, save_arrays
 from events.lists import Lists
 from events.log import SessionLog
+from models.compact import KnownItems
 from models.exact import best_items
 from models.item2vec_kernels import embed_sessions
 from models.item2vec_settings import Item2VecSettings
@@ -55,7 +56,7 @@ class Item2Vec:
         self.needs: frozenset[str] = frozenset()
         self._seed, self._threads = seed, threads
         self._checkpoint, self._progress = checkpoint, progress
-        self._inputs = self._outputs = np.zeros((0, self.settings.d), np.float32)
+        self._inputs = self._outputs = np.zeros((0, self.settings.dim), np.float32)
         self._known = np.zeros(0, np.bool_)
 
     @property
@@ -65,12 +66,10 @@ class Item2Vec:
 
     def fit(self, log: SessionLog) -> Self:
         """Train the vectors of the log's items."""
-        self._known = np.bincount(log.aids, minlength=log.n_items) > 0
-        self._inputs, self._outputs = train(
-            log, self.settings, self._seed, self._threads, self._checkpoint, self._progress
-        )
-        self._inputs[~self._known] = 0
-        self._outputs[~self._known] = 0
+        items = KnownItems.of(log)
+        log, self._known = items.renumber(log), items.known
+        tables = train(log, self.settings, self._seed, self._threads, self._checkpoint, self._progress)
+        self._inputs, self._outputs = (items.spread(table) for table in tables)
         return self
 
     def item_vectors(self, target: str | None = None) -> F32:  # noqa: ARG002
@@ -112,7 +111,7 @@ class Item2Vec:
         return unit
 
     def _embed(self, log: SessionLog) -> tuple[F32, F32]:
-        out = np.zeros((len(log), self.settings.d), np.float32)
+        out = np.zeros((len(log), self.settings.dim), np.float32)
         shares = np.zeros(log.n_events, np.float32)
         weights = np.array(self.settings.type_weights if log.has_types else (1.0, 1.0, 1.0), np.float32)
         embed_sessions(
@@ -134,7 +133,7 @@ class Item2Vec:
             If a file is missing, or the vectors have another size than the settings say.
         """
         inputs, outputs, known = (need_array(folder, name) for name in ("inputs", "outputs", "known"))
-        shape = (known.size, self.settings.d)
+        shape = (known.size, self.settings.dim)
         if inputs.shape != shape or outputs.shape != shape:
             raise InputError(
                 folder, None, f"vectors {inputs.shape}, {outputs.shape}, not {shape}", "train this model again"

@@ -18,7 +18,7 @@ class Item2VecSettings(RetrieverSettings):
     """Skip-gram with negative sampling on sessions: items predict the items after them."""
 
     kind: Literal["item2vec"] = "item2vec"
-    d: Tiled = 64
+    dim: Tiled = 64
     epochs: Annotated[int, Field(ge=1, le=1000)] | None = None
     """Left out, so many (1 to 12) that an item is met 480 times on average: fewer on larger logs."""
     rate: Annotated[float, Field(gt=0)] = 0.2

@@ -52,16 +52,16 @@ def train(
     depends on the number of threads, but not on how they run.
     """
     if log.n_events == 0:
-        empty = np.zeros((log.n_items, settings.d), np.float32)
+        empty = np.zeros((log.n_items, settings.dim), np.float32)
         return empty, empty
     plan = _Plan.of(log, settings, seed, threads)
-    weights, done, digest = first_weights(log.n_items, settings.d, seed), 0, ""
+    weights, done, digest = first_weights(log.n_items, settings.dim, seed), 0, ""
     if checkpoint is not None:
         digest = _digest(plan.events, settings, (seed, threads, log.n_items))
         weights, done = _resume(checkpoint, digest, weights)
     copies = _copies(weights, threads)
     own = [weights] if copies is None else [Weights(*(table[t] for table in copies)) for t in range(threads)]
-    blocks = [Block.of(settings.block, settings.shared_negatives, settings.d) for _ in range(threads)]
+    blocks = [Block.of(settings.block, settings.shared_negatives, settings.dim) for _ in range(threads)]
     bar = tqdm(
         total=plan.epochs * log.n_events, initial=done * log.n_events, desc="item2vec", unit=" tokens",
         unit_scale=True, disable=None if progress else True,

@@ -97,7 +97,7 @@ class MatrixFactorisation:
             If a file is missing or its width is another than the settings'.
         """
         arrays = [need_array(folder, name) for name in ("users", "items", "user_biases", "item_biases")]
-        if arrays[0].shape[1] != self.settings.dimensions:
+        if arrays[0].shape[1] != self.settings.dim:
             raise InputError(folder, None, f"factors of width {arrays[0].shape[1]}", "fit the model again")
         users, items, user_biases, item_biases = arrays
         mean, low, high = need_array(folder, "mean_and_range").tolist()
@@ -121,7 +121,7 @@ class Factors:
         rng = np.random.default_rng(settings.seed)
         tables = []
         for rows, n in ((pairs.users, pairs.n_users), (pairs.items, pairs.n_items)):
-            table = rng.standard_normal((n, settings.dimensions), np.float32) * np.float32(settings.initial)
+            table = rng.standard_normal((n, settings.dim), np.float32) * np.float32(settings.initial)
             table[np.bincount(rows, minlength=n) == 0] = 0
             tables.append(table)
         values = pairs.targets.astype(np.float64) if len(pairs) else np.zeros(1)

@@ -15,6 +15,7 @@ from events.files import need_array, read_json, save_arrays, write_json
 from events.log import SessionLog
 from models.batches import Batch, PositiveRule, TrainingBatches
 from models.checkpoint import load_state, save_state
+from models.compact import KnownItems
 from models.copying import copied_softmax
 from models.encoding import encode, keep_known
 from models.exact import best_items
@@ -60,18 +61,20 @@ class SequenceRetriever:
         """Train on the sessions with two events or more, but those held out for early stopping."""
         training = self.settings.training
         log = log.slice(max(0, len(log) - (training.sessions or len(log))), len(log))
-        self._known = np.zeros(log.n_items, np.bool_)
-        self._known[log.aids] = True
+        items = KnownItems.of(log)
+        log, self._known = items.renumber(log), items.known
         train, held_out = hold_out(log, training.holdout, training.holdout_sessions, training.seed)
         with torch.random.fork_rng():
             torch.manual_seed(training.seed)
             network = self._new_network(log.has).to(self._device)
             weight = torch.randn(log.n_items, self.settings.dim) / np.sqrt(self.settings.dim)
-        task = self._new_task(network, weight.to(self._device), train, held_out)
+        task = self._new_task(network, weight.to(self._device), train, held_out, items)
         identity = [type(self).__name__, self.settings.model_dump(mode="json"), len(log), log.n_events, sorted(log.has)]
         trainer = Trainer(self.name, training.model_copy(update={"threads": self._threads}), self._work, identity)
         self.history = trainer.run(task)
-        self._take(network, task.inputs(), log.has)
+        self._table = items.spread(task.inputs())
+        self._vectors = network.items(torch.from_numpy(self._table)).detach().numpy()
+        self._set(network, log.has)
         return self
 
     def item_vectors(self, target: str | None = None) -> F32:  # noqa: ARG002  (targets share the items' vectors)
@@ -117,15 +120,14 @@ class SequenceRetriever:
         return SessionNetwork(self.settings, type(self).encoder, has)
 
     def _new_task(
-        self, network: SessionNetwork, weight: Tensor, train: SessionLog, held_out: HeldOut | None
+        self,
+        network: SessionNetwork,
+        weight: Tensor,
+        train: SessionLog,
+        held_out: HeldOut | None,
+        items: KnownItems,  # noqa: ARG002  (for models with more knowledge of items)
     ) -> "NextItems":
-        return NextItems(self.settings, network, weight, train, held_out, self._known, self._device)
-
-    def _take(self, network: SessionNetwork, table: F32, has: frozenset[str]) -> None:
-        table[~self._known] = 0.0
-        self._table = table
-        self._vectors = network.items(torch.from_numpy(table)).detach().numpy()
-        self._set(network, has)
+        return NextItems(self.settings, network, weight, train, held_out, self._device)
 
     def _set(self, network: SessionNetwork, has: frozenset[str]) -> None:
         self._network, self._has = network.eval(), has
@@ -153,7 +155,6 @@ class NextItems:
         weight: Tensor,
         log: SessionLog,
         held_out: HeldOut | None,
-        known: Flags,
         device: torch.device,
         hard: I32 | None = None,
     ) -> None:
@@ -161,7 +162,7 @@ class NextItems:
         self.module: nn.Module = network
         self._hard = None if hard is None or hard.shape[1] == 0 else torch.from_numpy(hard).to(device)
         self._network, self._settings, self._log = network, settings, log
-        self._held_out, self._known, self._device = held_out, known, device
+        self._held_out, self._device = held_out, device
         self._full = settings.loss.name == "full_softmax"
         chosen = settings.training.item_optimizer
         self.table: ItemTable = DenseTable(weight) if self._full else ItemTable(weight, chosen)
@@ -261,12 +262,13 @@ class NextItems:
             return None
         table = self.inputs()
         vectors = self._network.items(torch.from_numpy(table)).detach().numpy()
-        visible, _ = keep_known(self._held_out.log, self._known)
+        known = KnownItems.of(self._log).known
+        visible, _ = keep_known(self._held_out.log, known)
 
         def recommend(log: SessionLog, target: str) -> Any:
             code = TARGETS.index(target)
             queries, added = encode(self._network, table, log, self._settings.length, code, self._device)
-            return best_items(log, queries, vectors, self._known, TOP, added)
+            return best_items(log, queries, vectors, known, TOP, added)
 
         return HeldOut(visible, self._held_out.labels).recall(recommend)
 

@@ -24,6 +24,7 @@ from events.compiled import kernel
 from events.errors import InputError
 from events.files import need_array, save_arrays
 from events.log import SessionLog
+from models.compact import KnownItems
 from models.svd_settings import SvdSettings
 
 OVERSAMPLED = 10
@@ -51,17 +52,18 @@ class Svd:
 
     def fit(self, log: SessionLog) -> Self:
         """Find the singular vectors; the memory is that of the matrix and of two float64[n_items, dim + 10]."""
+        items = KnownItems.of(log)
+        log, self._known = items.renumber(log), items.known
         shape = (len(log), log.n_items)
         ones = csr_array((np.ones(log.n_events, np.float32), log.aids, log.offsets), shape, copy=True)
         ones.sum_duplicates()
         ones.data[:] = 1
         sessions_of = np.bincount(ones.indices, minlength=log.n_items)
         scale = np.maximum(sessions_of, 1).astype(np.float64) ** -self.settings.popularity_power
-        self._known = sessions_of > 0
-        self._vectors = np.zeros((log.n_items, self.settings.dim), np.float32)
+        vectors = np.zeros((log.n_items, self.settings.dim), np.float32)
         found = right_vectors(ones, scale, self.settings.dim, self.settings.iterations, self._seed)
-        self._vectors[:, : found.shape[1]] = found
-        self._vectors[~self._known] = 0
+        vectors[:, : found.shape[1]] = found
+        self._vectors = items.spread(vectors)
         return self
 
     def item_vectors(self, target: str | None = None) -> F32:  # noqa: ARG002  (one set serves all targets)

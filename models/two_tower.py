@@ -24,6 +24,7 @@ from torch.nn import functional as F
 from events.arrays import F32, I32, I64, Flags
 from events.log import SessionLog
 from models.batches import GAP_BUCKETS
+from models.compact import KnownItems
 from models.holdout import HeldOut
 from models.network import DISTANCES, SessionNetwork
 from models.sequence import NextItems, SequenceRetriever
@@ -44,6 +45,11 @@ class ItemFeatures:
 
     categorical: I32 | None = None
     numeric: F32 | None = None
+
+    def take(self, rows: Flags) -> "ItemFeatures":
+        """Of the items where bool[n] ``rows`` is set."""
+        categorical = None if self.categorical is None else self.categorical[rows]
+        return ItemFeatures(categorical, None if self.numeric is None else self.numeric[rows])
 
     def check(self, n_items: int) -> None:
         """Raise ``ValueError`` unless there is a row for each item."""
@@ -162,12 +168,11 @@ class TowerItems(NextItems):
         weight: Tensor,
         log: SessionLog,
         held_out: HeldOut | None,
-        known: Flags,
         device: torch.device,
         features: ItemFeatures,
         hard: I32 | None,
     ) -> None:
-        super().__init__(settings, network, weight, log, held_out, known, device, hard)
+        super().__init__(settings, network, weight, log, held_out, device, hard)
         counts = np.bincount(log.aids, minlength=log.n_items)
         with torch.random.fork_rng():
             torch.manual_seed(settings.training.seed + 1)
@@ -216,11 +221,18 @@ class TwoTower(SequenceRetriever):
         return SessionTower(self.settings, has)
 
     def _new_task(
-        self, network: SessionNetwork, weight: Tensor, train: SessionLog, held_out: HeldOut | None
+        self,
+        network: SessionNetwork,
+        weight: Tensor,
+        train: SessionLog,
+        held_out: HeldOut | None,
+        items: KnownItems,
     ) -> NextItems:
-        self._features.check(train.n_items)
-        if self._hard is not None and len(self._hard) != train.n_items:
-            raise ValueError(f"hard negatives must have a row for each of {train.n_items:,} items")
-        return TowerItems(
-            self.settings, network, weight, train, held_out, self._known, self._device, self._features, self._hard
-        )
+        n_items, hard = items.known.size, self._hard
+        self._features.check(n_items)
+        if hard is not None:
+            if len(hard) != n_items:
+                raise ValueError(f"hard negatives must have a row for each of {n_items:,} items")
+            hard = np.where(hard < 0, np.int32(-1), items.numbers()[hard])[items.known]
+        features = self._features.take(items.known)
+        return TowerItems(self.settings, network, weight, train, held_out, self._device, features, hard)

@@ -23,7 +23,7 @@ class TestContract(RetrieverContract):
 
     @staticmethod
     def make(seed: int) -> Als:
-        return Als(settings=AlsSettings(dimensions=24, seed=seed, half_life=0.5))
+        return Als(settings=AlsSettings(dim=24, seed=seed, half_life=0.5))
 
 
 @settings(max_examples=50)
@@ -98,7 +98,7 @@ def test_every_sweep_lowers_the_objective():
     weights[np.repeat(np.arange(len(log)), np.diff(bags.offsets)), bags.items] = bags.weights
     found = []
     for sweeps in (1, 2, 4, 8):
-        model = Als(settings=AlsSettings(dimensions=6, sweeps=sweeps, alpha=2, regularization=0.5, half_life=None))
+        model = Als(settings=AlsSettings(dim=6, sweeps=sweeps, alpha=2, regularization=0.5, half_life=None))
         model.fit(log)
         found.append(objective(model.session_vectors(log), model.item_vectors(), weights, 2, 0.5))
     assert found == sorted(found, reverse=True)
@@ -109,14 +109,14 @@ def test_planted_low_rank_is_found():
     """Sessions of three disjoint groups of items: three factors tell the groups apart."""
     rng = np.random.default_rng(1)
     log = SessionLog.of([(rng.choice(20, 8, replace=False) + 20 * (s % 3)).tolist() for s in range(300)], n_items=60)
-    model = Als(settings=AlsSettings(dimensions=3, sweeps=20)).fit(log)
+    model = Als(settings=AlsSettings(dim=3, sweeps=20)).fit(log)
     scores = model.session_vectors(log) @ model.item_vectors().T
     assert (scores.argmax(axis=1) // 20 == np.arange(300) % 3).all()
 
 
 def test_the_number_of_threads_changes_nothing():
     log = chain_log(400, seed=6)
-    one, three = (Als(settings=AlsSettings(dimensions=8, sweeps=3), threads=n).fit(log) for n in (1, 3))
+    one, three = (Als(settings=AlsSettings(dim=8, sweeps=3), threads=n).fit(log) for n in (1, 3))
     np.testing.assert_array_equal(one.item_vectors(), three.item_vectors())
     np.testing.assert_array_equal(one.session_vectors(log), three.session_vectors(log))
 
@@ -132,6 +132,6 @@ def test_old_events_fade_and_orders_weigh_more():
 
 
 def test_vectors_of_another_width_are_refused(tmp_path):
-    Als(settings=AlsSettings(dimensions=4, sweeps=1)).fit(chain_log(20, seed=1)).save(tmp_path)
+    Als(settings=AlsSettings(dim=4, sweeps=1)).fit(chain_log(20, seed=1)).save(tmp_path)
     with pytest.raises(InputError, match="fit the model again"):
-        Als(settings=AlsSettings(dimensions=5)).load(tmp_path)
+        Als(settings=AlsSettings(dim=5)).load(tmp_path)

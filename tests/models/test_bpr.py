@@ -20,7 +20,7 @@ class TestContract(RetrieverContract):
 
     @staticmethod
     def make(seed: int) -> Bpr:
-        return Bpr(settings=BprSettings(dimensions=32, seed=seed, half_life=0.5, epochs=20, batch=256))
+        return Bpr(settings=BprSettings(dim=32, seed=seed, half_life=0.5, epochs=20, batch=256))
 
 
 FADE = np.array([1, 0.5, 0.25], np.float32)
@@ -112,14 +112,14 @@ def test_positives_are_drawn_by_weight_and_negatives_by_popularity():
 
 def test_the_number_of_threads_changes_nothing():
     log = chain_log(200, seed=6)
-    one, three = (Bpr(settings=BprSettings(dimensions=8, epochs=3, batch=100), threads=n).fit(log) for n in (1, 3))
+    one, three = (Bpr(settings=BprSettings(dim=8, epochs=3, batch=100), threads=n).fit(log) for n in (1, 3))
     np.testing.assert_array_equal(one.item_vectors(), three.item_vectors())
     np.testing.assert_array_equal(one.session_vectors(log), three.session_vectors(log))
 
 
 def test_a_session_is_the_faded_mean_of_its_inputs():
     log = SessionLog.of([[1, 2, 1, 0]], None, [[0, 2, 1, 0]], 3)
-    model = Bpr(settings=BprSettings(dimensions=4, half_life=1, context=3)).fit(log)
+    model = Bpr(settings=BprSettings(dim=4, half_life=1, context=3)).fit(log)
     inputs = model._inputs
     expected = (3 / 4 * inputs[2] + 2 / 2 * inputs[1] + inputs[0]) / (3 / 4 + 1 + 1)
     np.testing.assert_allclose(model.session_vectors(log)[0], np.append(expected[:-1], 1), rtol=1e-5)
@@ -131,6 +131,6 @@ def test_logs_without_pairs_are_no_error():
 
 
 def test_factors_of_another_width_are_refused(tmp_path):
-    Bpr(settings=BprSettings(dimensions=4, epochs=1)).fit(chain_log(20, seed=1)).save(tmp_path)
+    Bpr(settings=BprSettings(dim=4, epochs=1)).fit(chain_log(20, seed=1)).save(tmp_path)
     with pytest.raises(InputError, match="fit the model again"):
-        Bpr(settings=BprSettings(dimensions=5)).load(tmp_path)
+        Bpr(settings=BprSettings(dim=5)).load(tmp_path)

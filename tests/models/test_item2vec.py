@@ -31,7 +31,7 @@ from tests.candidates.random_logs import logs
 from tests.models.contract import RetrieverContract
 from tests.models.worlds import chain_log
 
-SMALL = Item2VecSettings(d=16, epochs=12)
+SMALL = Item2VecSettings(dim=16, epochs=12)
 D, RATE = 8, 0.1
 
 
@@ -102,7 +102,7 @@ def ascend(vectors: F32, squares: F32, rows: list[int], steps: np.ndarray) -> tu
 
 rules = st.builds(
     Item2VecSettings,
-    d=st.just(D),
+    dim=st.just(D),
     window=st.sampled_from([1, 2, 5]),
     distance_power=st.sampled_from([0.0, 1.0]),
     backward=st.sampled_from([0.0, 0.5]),
@@ -184,7 +184,7 @@ def test_frequent_items_are_subsampled():
     rng = np.random.default_rng(4)
     aids = np.where(rng.random(20_000) < 0.5, 0, rng.integers(1, 50, 20_000))
     log = SessionLog.of(aids.reshape(-1, 10).tolist(), n_items=50)
-    rule = Item2VecSettings(d=D, subsample=0.01)
+    rule = Item2VecSettings(dim=D, subsample=0.01)
     sampling = sampling_of(log, rule)
     shares = np.bincount(aids, minlength=50) / aids.size
     expected = np.minimum(1, np.sqrt(0.01 / shares) + 0.01 / shares)

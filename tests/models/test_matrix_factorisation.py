@@ -49,7 +49,7 @@ def planted(noise: float, seed: int = 0) -> tuple[Pairs, Pairs]:
     return pairs.split(0.1, seed)
 
 
-SMALL = MatrixFactorisationSettings(dimensions=4, regularization=0.01, learning_rate=0.05)
+SMALL = MatrixFactorisationSettings(dim=4, regularization=0.01, learning_rate=0.05)
 
 
 def test_planted_factors_are_found_and_noise_is_not():
