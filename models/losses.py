@@ -11,7 +11,7 @@ from functools import partial
 
 import torch
 from torch import Tensor
-from torch.nn.functional import logsigmoid, softplus
+from torch.nn.functional import embedding, logsigmoid, softplus
 
 from models.log_sum_exp import log_sum_exp
 from models.loss_settings import LossSettings, SampledLossName
@@ -116,7 +116,7 @@ def full_softmax(queries: Tensor, vectors: Tensor, positives: Tensor, chunk: int
     queries : float[M, d];  vectors : float[n, d];  positives : int64[M] rows of ``vectors``
     chunk   : rows whose scores are held at once
     """
-    return log_sum_exp(queries, vectors, chunk=chunk) - (queries * vectors[positives]).sum(dim=1)
+    return log_sum_exp(queries, vectors, chunk=chunk) - (queries * embedding(positives, vectors)).sum(dim=1)
 
 
 def shared_softmax(

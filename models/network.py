@@ -61,8 +61,9 @@ class Copying(nn.Module):
         length = states.shape[1]
         logits = torch.bmm(self.query(queries), self.key(states).transpose(1, 2)) / math.sqrt(states.shape[2])
         back = places[:, :, None] - torch.arange(length, device=states.device)
-        logits = logits.float() + self.distance.weight.float()[back.clamp(0, DISTANCES - 1), 0]
-        return logits.masked_fill(back < 0, -math.inf)
+        logits = logits.float() + self.distance(back.clamp(0, DISTANCES - 1)).squeeze(-1).float()
+        masked: Tensor = logits.masked_fill(back < 0, -math.inf)
+        return masked
 
 
 class SessionNetwork(nn.Module):

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import embedding
 
 from events.arrays import F32, I32, I64, Flags
 from events.columns import TARGETS
@@ -185,15 +186,16 @@ class NextItems:
         hard = self._against_each(positives)
         rows, (at, liked, against, near) = self.table.lookup([items, positives, negatives, hard])
         rows = self.read_items(rows)
-        states, places = self._states(batch, rows[at]), self._move(batch.places)
-        flat = states.reshape(-1, states.shape[2])[places]
+        # The gradient of ``embedding`` is added up in a fixed order on a CPU, that of indexing is not.
+        states, places = self._states(batch, embedding(at, rows)), self._move(batch.places)
+        flat = states.reshape(-1, states.shape[2]).index_select(0, places)
         queries = network.ask(flat, self._move(batch.targets))
         vectors = network.items(rows)
-        scores = (queries * vectors[liked]).sum(1)
+        scores = (queries * embedding(liked, vectors)).sum(1)
         if self._full:
             losses = full_softmax(queries, vectors, positives)
         elif self._settings.loss.name == "sampled_softmax" and self._settings.loss.hardest is None and not near.numel():
-            losses = shared_softmax(scores, queries, vectors[against], log_q, positives, negatives)
+            losses = shared_softmax(scores, queries, embedding(against, vectors), log_q, positives, negatives)
         else:
             losses = self._sampled_losses(
                 scores, queries, vectors, (against, near), log_q, (positives, negatives, hard)
@@ -214,13 +216,15 @@ class NextItems:
     ) -> Tensor:
         """float[M] of any sampled loss: shared and hard negatives are rows ``at`` of the vectors, ``ids`` the items."""
         (against, near), (positives, negatives, hard) = at, ids
-        found = (queries @ vectors[against].T).float()
+        found = (queries @ embedding(against, vectors).T).float()
         if log_q is not None:
             found = correct_logq(found, log_q)
         found = mask_collisions(found, positives, negatives)
         if near.numel():
             # Each stands against its positive once and surely: ln 1 is its correction.
-            found = torch.cat([found, mask_collisions(_each(queries, vectors[near]).float(), positives, hard)], dim=1)
+            found = torch.cat(
+                [found, mask_collisions(_each(queries, embedding(near, vectors)).float(), positives, hard)], dim=1
+            )
         return self._sampled_loss(scores, found)
 
     def read_items(self, rows: Tensor) -> Tensor:
@@ -254,7 +258,7 @@ class NextItems:
         asked = queries.new_zeros(b * length, dim).index_copy(0, places, queries).view(b, length, dim)
         positions = torch.arange(length, device=states.device).expand(b, length)
         logits: Tensor = self._network.copying(asked, states, positions)
-        return logits.view(b * length, length)[places]
+        return logits.view(b * length, length).index_select(0, places)
 
     def validate(self) -> float | None:
         """Recall@20 of the held-out sessions."""

@@ -10,6 +10,7 @@ from events.log import SessionLog
 from models.batches import PositiveRule, TrainingBatches
 from models.bert4rec import BERT4Rec, Cloze, ClozeItems, hide
 from models.bert4rec_settings import BERT4RecSettings
+from models.compact import KnownItems
 from tests.models.contract import RetrieverContract
 from tests.models.test_sequence import quick
 from tests.models.worlds import chain_log
@@ -84,7 +85,7 @@ def test_hidden_types_are_asked_as_targets() -> None:
 def test_what_is_hidden_depends_on_the_place_in_the_epoch_alone() -> None:
     log = chain_log(400, seed=1)
     model = TestBERT4Rec.make(3)
-    task = model._new_task(model._new_network(log.has), torch.zeros(log.n_items, 32), log, None)
+    task = model._new_task(model._new_network(log.has), torch.zeros(log.n_items, 32), log, None, KnownItems.of(log))
     assert isinstance(task, ClozeItems)
     whole = [batch for batch, _ in task.batches(1, 0)]
     rest = [batch for batch, _ in task.batches(1, 2)]

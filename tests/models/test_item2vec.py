@@ -321,7 +321,7 @@ def test_an_empty_log_has_no_vectors():
 def test_vectors_of_another_size_are_refused(tmp_path: Path):
     Item2Vec(settings=SMALL, progress=False).fit(chain_log(20, seed=1)).save(tmp_path)
     with pytest.raises(InputError, match="train this model again"):
-        Item2Vec(settings=SMALL.model_copy(update={"d": 8})).load(tmp_path)
+        Item2Vec(settings=SMALL.model_copy(update={"dim": 8})).load(tmp_path)
 
 
 def test_a_window_must_fit_its_block():

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from events.arrays import I32
 from events.log import SessionLog
 from models.batches import GAP_BUCKETS
+from models.compact import KnownItems
 from models.exact import next_item_rows, rank_hits
 from models.two_tower import ItemFeatures, ItemTower, Pooling, TowerItems, TwoTower, ages, standardise
 from models.two_tower_settings import TwoTowerSettings
@@ -71,10 +72,9 @@ def test_unknown_codes_are_a_code_of_their_own() -> None:
 
 def _task(hard: I32 | None, log: SessionLog) -> TowerItems:
     retriever = TwoTower("two_tower", small(1, dropout=0.0, embedding_dropout=0.0), hard=hard)
-    retriever._known = np.ones(log.n_items, np.bool_)
     torch.manual_seed(1)
     network, weight = retriever._new_network(log.has), torch.randn(log.n_items, 32)
-    task = retriever._new_task(network, weight, log, None)
+    task = retriever._new_task(network, weight, log, None, KnownItems(np.ones(log.n_items, np.bool_)))
     assert isinstance(task, TowerItems)
     return task
 
