@@ -164,7 +164,7 @@ def test_stages_can_be_run_one_by_one_and_say_what_is_missing(small, tmp_path):
     assert "evaluate (validation): up to date" in shown
     assert "recall@20" in shown
     part = run("run", config, runs, "--from", "covisit", "--until", "candidates")
-    assert part.stdout.count("up to date") == 4
+    assert part.stdout.count("up to date") == 6
     wrong = run("run", config, runs, "--from", "rank", "--until", "covisit")
     assert wrong.returncode == 2
     assert "rank comes after covisit" in wrong.stderr
