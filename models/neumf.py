@@ -53,8 +53,9 @@ class NeuMF:
         return self._known
 
     def fit(self, log: SessionLog) -> Self:
-        """Train on the events of a pass: with ``embedding``, on users in the order of their rows."""
+        """Train on the sessions of a pass. Memory: 28 bytes an event, and 8 bytes a number of the embeddings."""
         settings, training = self.settings, self.settings.training
+        log = log.slice(max(0, len(log) - (training.sessions or len(log))), len(log))
         self._known = np.zeros(log.n_items, np.bool_)
         self._known[log.aids] = True
         of_users = settings.users == "embedding"

@@ -167,10 +167,11 @@ class NextItemAmongOthers:
         items = torch.from_numpy(batch.items).to(self._device) + self._first_item
         rows, (before, asked) = self.table.lookup([histories, items])
         total = weights.sum(1, keepdim=True).clamp_min(1e-12)
-        # The gradient of ``embedding`` adds in a fixed order on the CPU, that of indexing does not.
-        users = torch.bmm((weights / total)[:, None, :], embedding(before, rows))  # [B, 1, d]
+        # The gradient of ``embedding`` adds in a fixed order on the CPU, that of indexing does not. This sum is not
+        # rounded to bf16, as a matrix product would be.
+        users = (embedding(before, rows) * (weights / total)[:, :, None]).sum(1, keepdim=True)  # [B, 1, d]
         logits: Tensor = self.module(users.expand(-1, items.shape[1], -1), embedding(asked, rows))
-        return logits
+        return logits.float()
 
 
 class TargetsOfPairs:
@@ -229,4 +230,4 @@ class TargetsOfPairs:
         items = torch.from_numpy(batch.items.astype(np.int64)).to(self._device) + batch.n_users
         rows, (one, other) = self.table.lookup([users, items])
         logits: Tensor = self.module(embedding(one, rows), embedding(other, rows))
-        return logits
+        return logits.float()

@@ -127,6 +127,11 @@ def test_save_and_load_change_nothing(fitted: NeuMF, asked: SessionLog, tmp_path
         small(product=17).load(tmp_path)
 
 
+def test_only_the_last_sessions_are_trained_on(train: SessionLog):
+    model = small(training=TRAINING.model_copy(update={"sessions": 3, "epochs": 1})).fit(train)
+    assert set(np.flatnonzero(model.known)) == set(train.slice(len(train) - 3, len(train)).aids.tolist())
+
+
 def test_sessions_without_a_known_item_rank_alike(fitted: NeuMF, train: SessionLog):
     log = SessionLog.of([[], [train.n_items - 1], [0]], n_items=train.n_items)
     scores = fitted.score(log, *all_items(log)).reshape(3, -1)
