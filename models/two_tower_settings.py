@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import model_validator
 
-from models.training_settings import NegativeSettings, Positive, SequenceSettings
+from models.training_settings import NegativeSettings, Positive, SequenceSettings, TrainingSettings
 
 
 class TwoTowerSettings(SequenceSettings):
@@ -17,6 +17,7 @@ class TwoTowerSettings(SequenceSettings):
     pools: Positive = 4
     """Weighted means of the session's items, each with weights of its own for places, recency and items."""
     negatives: NegativeSettings = NegativeSettings(uniform=256, in_batch=768)
+    training: TrainingSettings = TrainingSettings(learning_rate=3e-3, item_learning_rate=0.1)
 
     @model_validator(mode="after")
     def _pools_fit(self) -> "TwoTowerSettings":
