@@ -95,7 +95,7 @@ def main(argv: list[str] | None = None) -> None:
         for name in names:
             cells[name] = cell(run, data, name)
             print(f"{name}: {cells[name]}", flush=True)
-    columns = sorted({key for one in cells.values() for key in one}, key=list(next(iter(cells.values()))).index)
+    columns = list(dict.fromkeys(key for one in cells.values() for key in one))
     rows = [[name, *(str(one.get(key, "")) for key in columns)] for name, one in cells.items()]
     print(table(["model", *columns], rows))
     print(json.dumps({"data": arguments.data, "models": cells}))

@@ -30,7 +30,7 @@ AnyRetriever = Annotated[
     Field(discriminator="kind"),
 ]
 
-QUICK = TrainingSettings(epochs=1, sessions=100_000, batch_tokens=2048, learning_rate=2e-3, item_learning_rate=0.05)
+QUICK = TrainingSettings(epochs=1, sessions=100_000, batch_tokens=2048, learning_rate=3e-3, item_learning_rate=0.1)
 """The default sequence models are small, and trained on the last sessions: they fit into minutes of two cores."""
 
 FEW = NegativeSettings(uniform=1024, power=0.5)

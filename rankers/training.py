@@ -87,7 +87,8 @@ def parameters(settings: RankersSettings, threads: int) -> dict[str, Any]:
     """LightGBM's parameters, such that additions come in one order for any thread count.
 
     Histograms are therefore built column by column, and rows are bagged, not sessions: with ``bagging_by_query`` one
-    fit in a hundred differed in its last digits from run to run (LightGBM 4.7, two threads, a busy machine).
+    fit in a hundred differed in its last digits from run to run (LightGBM 4.7, two threads, a busy machine). Features are
+    not bundled: with some sets of columns the subset of a bundled dataset writes beyond its memory (LightGBM 4.7).
     """
     model = settings.lambdarank.model_dump()
     del model["max_trees"], model["early_stopping_rounds"], model["eval_at"]
@@ -98,6 +99,7 @@ def parameters(settings: RankersSettings, threads: int) -> dict[str, Any]:
         "bagging_freq": 1 if settings.lambdarank.bagging_fraction < 1 else 0,
         "deterministic": True,
         "force_col_wise": True,
+        "enable_bundle": False,
         "seed": settings.seed,
         "num_threads": threads,
         "verbosity": -1,

@@ -1,9 +1,21 @@
 """Logs that the tests of this floor share."""
 
+from collections.abc import Iterator
+
 import pytest
+import torch
 
 from events.log import SessionLog
 from tests.models.worlds import chain_log
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Batches of these sizes are slower on several threads, and much slower beside other jobs."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")
