@@ -87,8 +87,8 @@ def parameters(settings: RankersSettings, threads: int) -> dict[str, Any]:
     """LightGBM's parameters, such that additions come in one order for any thread count.
 
     Histograms are therefore built column by column, and rows are bagged, not sessions: with ``bagging_by_query`` one
-    fit in a hundred differed in its last digits from run to run (LightGBM 4.7, two threads, a busy machine). Features are
-    not bundled: with some sets of columns the subset of a bundled dataset writes beyond its memory (LightGBM 4.7).
+    fit in a hundred differed in its last digits from run to run (LightGBM 4.7, two threads, a busy machine). Features
+    are not bundled: with some sets of columns a subset of a bundled dataset writes beyond its memory.
     """
     model = settings.lambdarank.model_dump()
     del model["max_trees"], model["early_stopping_rounds"], model["eval_at"]
