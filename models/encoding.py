@@ -5,7 +5,7 @@ a power of two, and encoded so many at a time, short batches filled up.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -60,14 +60,18 @@ def fixed_batches(log: SessionLog, length: int, rows: int) -> Iterator[tuple[I64
 
 @torch.no_grad()
 def encode(
-    network: SessionNetwork, table: F32, log: SessionLog, length: int, target: int, device: torch.device
-) -> tuple[F32, F32 | None]:
-    """Query vectors float32[S, d] of sessions (0 without events), and what their own events add to their items.
+    network: SessionNetwork, table: F32, log: SessionLog, length: int, targets: Sequence[int], device: torch.device
+) -> list[tuple[F32, F32 | None]]:
+    """For each target the query vectors float32[S, d] of sessions (0 without events), and float32[N] of what their own
+    events add to their items (``None`` without copying). Sessions are read once for all targets.
 
-    table  : float32[n_items, d] input embeddings;  target : 0 clicks, 1 carts, 2 orders
+    table  : float32[n_items, d] input embeddings;  targets : of 0 clicks, 1 carts, 2 orders
     """
-    queries = np.zeros((len(log), table.shape[1]), np.float32)
-    added = None if network.copying is None else np.zeros(log.n_events, np.float32)
+    copies = network.copying is not None
+    found = [
+        (np.zeros((len(log), table.shape[1]), np.float32), np.zeros(log.n_events, np.float32) if copies else None)
+        for _ in targets
+    ]
     for sessions, starts, sizes, width in fixed_batches(log, length, ROWS[device.type]):
         inputs = pad(log, starts, sizes, width)
         items, types, gaps = (torch.from_numpy(one).to(device) for one in inputs)
@@ -75,14 +79,16 @@ def encode(
         lengths = torch.from_numpy(sizes).to(device)
         states = network.states(rows, types, gaps, lengths)
         last = states[torch.arange(len(states), device=device), lengths - 1]
-        asked = network.ask(last, torch.full((len(last),), target, device=device))
-        queries[sessions] = asked[: sessions.size].cpu().numpy()
-        if added is not None:
-            bonus = copy_bonus(network, asked, states, items, network.items(rows), lengths).cpu().numpy()
-            for t in range(width):
-                there = t < sizes[: sessions.size]
-                added[starts[: sessions.size][there] + t] = bonus[: sessions.size][there, t]
-    return queries, added
+        n = sessions.size
+        there = np.arange(width) < sizes[:n, None]
+        events = (starts[:n, None] + np.arange(width))[there]
+        for target, (queries, added) in zip(targets, found, strict=True):
+            asked = network.ask(last, torch.full((len(last),), target, device=device))
+            queries[sessions] = asked[:n].cpu().numpy()
+            if added is not None:
+                bonus = copy_bonus(network, asked, states, items, network.items(rows), lengths)
+                added[events] = bonus[:n].cpu().numpy()[there]
+    return found
 
 
 def copy_bonus(

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -34,6 +35,15 @@ class Encoded:
         events = slice(int(log.offsets[start]), int(log.offsets[stop]))
         revisits = {target: None if one is None else one[events] for target, one in self.revisits.items()}
         return Encoded({target: one[start:stop] for target, one in self.vectors.items()}, revisits)
+
+
+@runtime_checkable
+class ReadsOnce(Protocol):
+    """A retriever that makes the vectors and revisits of all its targets in one reading of the sessions."""
+
+    def encode(self, log: SessionLog) -> dict[Target, tuple[F32, F32 | None]]:
+        """Target to float32[S, d] and float32[N], or ``None`` for the latter."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +90,9 @@ class Searcher:
 
     def encode(self, log: SessionLog) -> Encoded:
         """Vectors and revisits of the sessions, for every target."""
+        if isinstance(self.retriever, ReadsOnce):
+            read = self.retriever.encode(log)
+            return Encoded({t: read[t][0] for t in self.indices}, {t: read[t][1] for t in self.indices})
         vectors = {target: self.retriever.session_vectors(log, target) for target in self.indices}
         return Encoded(vectors, {target: self.retriever.revisits(log, target) for target in self.indices})
 

@@ -1,6 +1,6 @@
 """Sequence models as retrievers: one encoder of the session, one item table, trained to predict what comes later."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -84,11 +84,11 @@ class SequenceRetriever:
 
     def session_vectors(self, log: SessionLog, target: str | None = None) -> F32:
         """float32[S, d] of what goes on with each session; of clicks where no target is named."""
-        return self._encode(log, target)[0]
+        return self._encode(log, [target])[target][0]
 
     def revisits(self, log: SessionLog, target: str | None = None) -> F32 | None:
         """float32[N] of what copying adds to the items of the session; ``None`` without copying."""
-        return self._encode(log, target)[1]
+        return self._encode(log, [target])[target][1]
 
     def save(self, folder: Path) -> None:
         """Write the network, the item table and the items' vectors."""
@@ -134,16 +134,25 @@ class SequenceRetriever:
         self._network, self._has = network.eval(), has
         self.targets = TARGETS if "types" in has else ()
 
-    def _encode(self, log: SessionLog, target: str | None) -> tuple[F32, F32 | None]:
+    def encode(self, log: SessionLog) -> dict[str | None, tuple[F32, F32 | None]]:
+        """For each target (``None`` if there is one set for all) the vectors and revisits, sessions read once."""
+        return self._encode(log, self.targets or (None,))
+
+    def _encode(self, log: SessionLog, targets: Sequence[str | None]) -> dict[str | None, tuple[F32, F32 | None]]:
         assert self._network is not None
         less, places = keep_known(log, self._known)
-        code = 0 if target is None else TARGETS.index(target)
-        queries, added = encode(self._network, self._table, less, self.settings.length, code, self._device)
-        if added is not None and places is not None:
-            spread = np.zeros(log.n_events, np.float32)
-            spread[places] = added
-            added = spread
-        return queries, added
+        codes = [0 if target is None else TARGETS.index(target) for target in targets]
+        found = encode(self._network, self._table, less, self.settings.length, codes, self._device)
+        return {target: (one, _spread(added, places, log)) for target, (one, added) in zip(targets, found, strict=True)}
+
+
+def _spread(added: F32 | None, places: I64 | None, log: SessionLog) -> F32 | None:
+    """float32[N] of all events, of those at ``places`` (``None``: all of them)."""
+    if added is None or places is None:
+        return added
+    spread = np.zeros(log.n_events, np.float32)
+    spread[places] = added
+    return spread
 
 
 class NextItems:
@@ -270,8 +279,8 @@ class NextItems:
         visible, _ = keep_known(self._held_out.log, known)
 
         def recommend(log: SessionLog, target: str) -> Any:
-            code = TARGETS.index(target)
-            queries, added = encode(self._network, table, log, self._settings.length, code, self._device)
+            codes = [TARGETS.index(target)]
+            queries, added = encode(self._network, table, log, self._settings.length, codes, self._device)[0]
             return best_items(log, queries, vectors, known, TOP, added)
 
         return HeldOut(visible, self._held_out.labels).recall(recommend)

@@ -10,7 +10,7 @@ from events.errors import InputError
 from events.shop.settings import FULL_TRAIN_SESSIONS
 from scripts.run import STAGES
 
-SMALL = ["--sessions", "4000", "--set", "rankers.lambdarank.max_trees=10"]
+SMALL = ["--sessions", "4000", "--set", "rankers.lambdarank.max_trees=10", "--set", "models.defaults=false"]
 
 
 def test_a_small_rehearsal_goes_from_jsonl_to_csv_and_is_resumed(tmp_path: Path, capsys) -> None:

@@ -10,6 +10,7 @@ import pytest
 from events.log import SessionLog
 from models.exact import next_item_rows, rank_hits, recommend_exactly
 from models.retriever import Retriever
+from models.searcher import Searcher
 from tests.models.worlds import CHANCE, noise_log
 
 
@@ -73,6 +74,15 @@ class RetrieverContract:
                     assert alone is None
                 else:
                     np.testing.assert_array_equal(alone, added[asked.offsets[s] : asked.offsets[s + 1]])
+
+    def test_reading_once_gives_the_same(self, fitted: Retriever, asked: SessionLog) -> None:
+        encoded = Searcher.build(fitted, asked, 5).encode(asked)
+        for target in self.targets(fitted):
+            np.testing.assert_array_equal(encoded.vectors[target], fitted.session_vectors(asked, target))
+            alone = fitted.revisits(asked, target)
+            assert (alone is None) == (encoded.revisits[target] is None)
+            if alone is not None:
+                np.testing.assert_array_equal(encoded.revisits[target], alone)
 
     def test_sessions_are_independent(self, fitted: Retriever, asked: SessionLog) -> None:
         order = np.random.default_rng(3).permutation(len(asked))[:200]

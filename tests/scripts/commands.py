@@ -19,9 +19,19 @@ train_sessions = 4000
 [split]
 transductive = true
 
+[models]
+defaults = false
+
 [models.retrievers.svd]
-on = true
+kind = "svd"
 dim = 16
+
+[models.retrievers.gru4rec]
+kind = "gru4rec"
+k = 10
+dim = 16
+hidden = 16
+training = { epochs = 1, batch_tokens = 1024, threads = 1 }
 
 [candidates.rules]
 parallel_from = 400
