@@ -157,3 +157,9 @@ def test_two_processes_of_torchrun_hold_the_same_replica(tmp_path: Path):
     seen = sum(digests[0]["tokens"]) + sum(digests[1]["tokens"])
     assert 0.7 <= seen / sum(epoch.tokens for epoch in alone.history) <= 1.0
     assert digests[0]["losses"][-1] < 0.9 * digests[0]["losses"][0]
+
+
+def test_tensorboard_is_an_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(InputError, match="TensorBoard is not installed.*extra `board`"):
+        SASRec("a", settings(epochs=1, tensorboard=True), work=tmp_path / "work").fit(chain_log(50, seed=5))
