@@ -44,6 +44,7 @@ class Shared:
     matrices: Mapping[str, Lists]
     items: IdIndex | None = None
     sessions: IdIndex | None = None
+    first_session: int = 0
     threads: int = 1
     searchers: Mapping[str, Searcher] = field(default_factory=dict)
 
@@ -76,7 +77,7 @@ def build_source(name: str, settings: SourceSettings, shared: Shared) -> Source:
         case ExternalSettings():
             if shared.items is None or shared.sessions is None:
                 raise ValueError(f"{name}: candidates from a file need the item and session indices")
-            return External(name, settings, shared.items, shared.sessions)
+            return External(name, settings, shared.items, shared.sessions, shared.first_session)
         case CustomSettings():
             return _custom(name, settings)
 

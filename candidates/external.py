@@ -27,13 +27,16 @@ class External:
     unknown items or sessions are left out, sessions that the file does not name get an empty list. Needs nothing.
     """
 
-    def __init__(self, name: str, settings: ExternalSettings, items: IdIndex, sessions: IdIndex) -> None:
+    def __init__(
+        self, name: str, settings: ExternalSettings, items: IdIndex, sessions: IdIndex, first_session: int = 0
+    ) -> None:
+        """``first_session``: row in the log of the first session of the index."""
         self.name = name
         self.settings = settings
         self.targets: tuple[str, ...] = ()
         self.needs: frozenset[str] = frozenset()
         self._items = items
-        self._sessions = sessions
+        self._sessions, self._first = sessions, first_session
         self._lists: dict[str, Lists] = {}
 
     def fit(self, log: SessionLog) -> Self:  # noqa: ARG002
@@ -57,8 +60,9 @@ class External:
         if lists is None:
             return Lists.empty(len(log))
         nothing = len(lists) - 1
-        known = (log.sessions >= 0) & (log.sessions < nothing)
-        return lists.take(np.where(known, log.sessions, nothing)).top(k)
+        rows = log.sessions - self._first
+        known = (rows >= 0) & (rows < nothing)
+        return lists.take(np.where(known, rows, nothing)).top(k)
 
     def save(self, folder: Path) -> None:
         """Write the lists of all sessions of the index."""

@@ -31,7 +31,8 @@ class SourceSet:
     left_out : name to reason
     sources  : filled by :meth:`fit` or :meth:`load`; from then on the set is read-only and may be used by several
                threads at once
-    items, sessions : indices of the source ids, for candidates from files
+    items, sessions : indices of the source ids, for candidates from files; those of sessions begin with the row
+                      ``first_session`` of the log
     searchers : the fitted retrievers by name, handed to :meth:`fit` or :meth:`load`
     """
 
@@ -40,6 +41,7 @@ class SourceSet:
     threads: int = 1
     items: IdIndex | None = None
     sessions: IdIndex | None = None
+    first_session: int = 0
     left_out: dict[str, str] = field(default_factory=dict)
     sources: dict[str, Source] = field(default_factory=dict)
     searchers: Mapping[str, Searcher] = field(default_factory=dict)
@@ -52,6 +54,7 @@ class SourceSet:
         threads: int = 1,
         items: IdIndex | None = None,
         sessions: IdIndex | None = None,
+        first_session: int = 0,
         models: ModelsSettings | None = None,
     ) -> "SourceSet":
         """The sources that a log with the columns ``has`` can serve, not yet fitted; with one for each retriever."""
@@ -59,7 +62,7 @@ class SourceSet:
             settings = with_retrievers(settings, models)
         reasons = {name: why_left_out(name, settings, has, models) for name in settings.sources}
         left_out = {name: reason for name, reason in reasons.items() if reason is not None}
-        return cls(settings, has, threads, items, sessions, left_out)
+        return cls(settings, has, threads, items, sessions, first_session, left_out)
 
     def fit(
         self, log: SessionLog, matrices: Mapping[str, Lists], searchers: Mapping[str, Searcher] | None = None
@@ -103,7 +106,7 @@ class SourceSet:
         return self
 
     def _build(self, matrices: Mapping[str, Lists], without_retrievers: bool) -> dict[str, Source]:
-        shared = Shared(matrices, self.items, self.sessions, self.threads, self.searchers)
+        shared = Shared(matrices, self.items, self.sessions, self.first_session, self.threads, self.searchers)
         return {
             name: build_source(name, source, shared)
             for name, source in self.settings.sources.items()

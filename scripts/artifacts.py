@@ -58,7 +58,13 @@ def new_sources(run: Run, data: PassData) -> SourceSet:
     sessions = None if data.several_rows else IdIndex(data.target_ids)
     settings = run.settings
     return SourceSet.of(
-        settings.candidates, data.fit.has, settings.n_threads, open_items(run), sessions, settings.models
+        settings.candidates,
+        data.fit.has,
+        settings.n_threads,
+        open_items(run),
+        sessions,
+        data.n_train,
+        settings.models,
     )
 
 

@@ -73,3 +73,12 @@ def test_a_missing_file_and_one_that_is_not_parquet(tmp_path: Path) -> None:
     (tmp_path / "x.parquet").write_text("session,aid,score\n")
     with pytest.raises(InputError, match="not a Parquet file"):
         source(tmp_path / "x.parquet").fit(LOG)
+
+
+def test_sessions_of_the_index_may_begin_anywhere_in_the_log(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    pl.DataFrame({"session": ["b"], "aid": [20], "score": [1.0]}).write_parquet(path)
+    items, sessions = IdIndex.of(pl.Series([10, 20, 30])), IdIndex.of(pl.Series(["a", "b"]))
+    log = SessionLog.of([[0]] * 5, n_items=3)
+    found = External("mine", ExternalSettings(path=path), items, sessions, first_session=3).fit(log).recommend(log, 5)
+    assert found.lengths.tolist() == [0, 0, 0, 0, 1]

@@ -161,5 +161,5 @@ def test_two_processes_of_torchrun_hold_the_same_replica(tmp_path: Path):
 
 def test_tensorboard_is_an_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    with pytest.raises(InputError, match="TensorBoard is not installed.*extra `board`"):
+    with pytest.raises(InputError, match=r"TensorBoard is not installed.*extra `board`"):
         SASRec("a", settings(epochs=1, tensorboard=True), work=tmp_path / "work").fit(chain_log(50, seed=5))
