@@ -145,7 +145,8 @@ def compare(run: Run, data: PassData, names: list[str], sessions: int, work: Pat
     )
     matrix = read_matrix(run.need(data.name, "features") / "matrix.parquet")
     kept = {variant: without(matrix.names, less) for variant, less in variants(names).items()}
-    rankers = train_variants(matrix, settings, kept, work, run.settings.n_threads)
+    threads = run.settings.n_threads
+    rankers = train_variants(matrix, settings, kept, work, threads)
 
     log = data.target_log
     rows = np.flatnonzero(~np.isin(log.groups, matrix.groups))
@@ -159,14 +160,15 @@ def compare(run: Run, data: PassData, names: list[str], sessions: int, work: Pat
     for start, stop in chunks(rows.size, settings.chunk_sessions, "scoring"):
         part = rows[start:stop]
         chunk, labels = log.take(part), take_labels(data.labels, part)
-        pool = sources.pool(chunk, arena)
+        encoded = sources.encode(chunk)
+        lists = sources.lists(chunk, encoded)
+        pool = build_pool(lists, arena, threads, encoded)
         built = builder.build(chunk, pool, arena)
-        lists = sources.lists(chunk)
         for name in names:
             add(own, name, own_lists(sources, lists, name, data.targets), labels, TOP)
         for variant, less in variants(names).items():
             some = {column: lists[column] for column in without(lists, less)}
-            add(pooled, variant, fused(build_pool(some, Arena()), data.targets), labels, POOL)
+            add(pooled, variant, fused(build_pool(some, scratch, threads), data.targets), labels, POOL)
             columns = [builder.names.index(name) for name in kept[variant]]
             matrix_part = np.ascontiguousarray(built[:, columns])
             add(ranked, variant, rank(rankers[variant], pool, matrix_part, data.targets, scratch), labels, TOP)
