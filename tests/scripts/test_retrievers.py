@@ -175,15 +175,16 @@ def test_no_stage_imports_torch_before_a_model_asks_for_it() -> None:
     assert subprocess.run([sys.executable, "-c", words], cwd=ROOT, check=False).returncode == 0
 
 
-def test_processes_of_torchrun_make_one_part(config: Path) -> None:
+def test_processes_of_torchrun_make_one_part(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     training = "{epochs = 1, batch_tokens = 512, device = 'cpu', threads = 1}"
     model = f"models.retrievers.small={{kind = 'gru4rec', dim = 8, hidden = 8, training = {training}}}"
-    command = [
-        sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-addr=127.0.0.1",
-        "--rdzv-backend=c10d", "--rdzv-endpoint=127.0.0.1:0",
-        "-m", "scripts.retrievers", "--config", str(config), "--pass", "validation", "--model", "small", "--set", model,
-    ]  # fmt: skip
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    asked = ["--config", str(config), "--pass", "validation", "--model", "small", "--set", model]
+    launcher = ["-m", "torch.distributed.run", "--nproc-per-node=2", "--master-addr=127.0.0.1"]
+    launcher += ["--rdzv-backend=c10d", "--rdzv-endpoint=127.0.0.1:0", "-m", "scripts.retrievers"]
+    done = subprocess.run(
+        [sys.executable, *launcher, *asked], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.count("small: fitted in") == 1
-    assert retrievers.main([*command[-6:-2], "--model", "small", "--set", model]) == 0
+    assert retrievers.main(asked) == 0
+    assert "small: up to date" in capsys.readouterr().out
