@@ -11,6 +11,8 @@ from events.randomness import mix
 def alias_table(weights: F64) -> tuple[U32, I32]:
     """Vose's alias method: draw i evenly, keep it if 32 random bits are below ``keep[i]``, else take ``other[i]``.
 
+    Vose, A linear algorithm for generating random numbers with a given distribution (IEEE TSE 1991).
+
     weights : float64[n], not all 0
     """
     n = weights.size

@@ -30,7 +30,8 @@ from events.files import need_array, save_arrays
 from events.log import SessionLog
 from models.compact import KnownItems
 from models.factor_settings import AlsSettings
-from models.linear_systems import add_gram, dot, invert_symmetric, project, solve_symmetric
+from models.inner_products import inner_product
+from models.linear_systems import add_gram, invert_symmetric, project, solve_symmetric
 from models.session_items import SessionItems, fading_revisits, weigh_events
 
 RANGES = 64
@@ -194,7 +195,7 @@ def solve_rows(
             for i in range(n):
                 z, confidence = projected[items[begin + i]], alpha * weights[begin + i]
                 for j in range(i, n):
-                    matrix[i, j] = dot(z, vectors[items[begin + j]])
+                    matrix[i, j] = inner_product(z, vectors[items[begin + j]])
                 matrix[i, i] += 1.0 / confidence
                 rhs[i] = (1.0 + confidence) / confidence
             solve_symmetric(matrix, rhs, n)

@@ -7,21 +7,6 @@ from events.compiled import inline, kernel
 
 
 @inline
-def dot(a: F32, b: F32) -> float:
-    """Inner product in float64, in four strands that the processor can add side by side."""
-    s0, s1, s2, s3 = 0.0, 0.0, 0.0, 0.0
-    whole = a.size - a.size % 4
-    for f in range(0, whole, 4):
-        s0 += np.float64(a[f]) * np.float64(b[f])
-        s1 += np.float64(a[f + 1]) * np.float64(b[f + 1])
-        s2 += np.float64(a[f + 2]) * np.float64(b[f + 2])
-        s3 += np.float64(a[f + 3]) * np.float64(b[f + 3])
-    for f in range(whole, a.size):
-        s0 += np.float64(a[f]) * np.float64(b[f])
-    return (s0 + s1) + (s2 + s3)
-
-
-@inline
 def solve_symmetric(matrix: F64, rhs: F64, n: int) -> None:
     """Solve for the first ``n`` rows and columns; the solution replaces ``rhs``, the factors the matrix.
 

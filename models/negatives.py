@@ -10,11 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from events.arrays import F64, I32, I64
+from events.arrays import I32, I64, U32
 from events.compiled import kernel
 from events.randomness import mix
-
-HALF = 2.0**-32
+from models.alias import alias_table
 
 
 class NegativeSampler:
@@ -39,7 +38,7 @@ class NegativeSampler:
         shares = weights / weights.sum()
         self.draws, self._seed = draws, seed
         self._items = items.astype(np.int32)
-        self._thresholds, self._aliases = alias_table(shares)
+        self._keep, self._other = alias_table(shares)
         sampled = np.zeros(counts.size, np.float32)
         sampled[items] = shares
         self._sampled = torch.from_numpy(sampled)
@@ -58,7 +57,7 @@ class NegativeSampler:
 
     def draw(self, step: int) -> tuple[Tensor, Tensor]:
         """(int64[K] items, float32[K] ln of the expected number of each) of a step, counted from 0."""
-        ids = torch.from_numpy(drawn(self._seed, step, self.draws, self._items, self._thresholds, self._aliases))
+        ids = torch.from_numpy(drawn(self._seed, step, self.draws, self._items, self._keep, self._other))
         ids = ids.to(self._sampled.device, non_blocking=True)
         return ids, (self.draws * self._sampled[ids]).log()
 
@@ -75,44 +74,13 @@ class NegativeSampler:
 
 
 @kernel
-def alias_table(shares: F64) -> tuple[F64, I32]:
-    """(float64[n] thresholds, int32[n] aliases) of probabilities float64[n] that sum to 1: Vose's method.
-
-    A place i drawn uniformly and a uniform u give i if u < thresholds[i], else aliases[i] (Vose, A linear algorithm for
-    generating random numbers with a given distribution, IEEE TSE 1991).
-    """
-    n = shares.size
-    scaled = shares * n
-    thresholds, aliases = np.ones(n, np.float64), np.arange(n).astype(np.int32)
-    small, large = np.empty(n, np.int32), np.empty(n, np.int32)
-    n_small, n_large = 0, 0
-    for i in range(n):
-        if scaled[i] < 1.0:
-            small[n_small] = i
-            n_small += 1
-        else:
-            large[n_large] = i
-            n_large += 1
-    while n_small > 0 and n_large > 0:
-        n_small -= 1
-        low, high = small[n_small], large[n_large - 1]
-        thresholds[low], aliases[low] = scaled[low], high
-        scaled[high] = (scaled[high] + scaled[low]) - 1.0
-        if scaled[high] < 1.0:
-            n_large -= 1
-            small[n_small] = high
-            n_small += 1
-    return thresholds, aliases
-
-
-@kernel
-def drawn(seed: int, step: int, draws: int, items: I32, thresholds: F64, aliases: I32) -> I64:
+def drawn(seed: int, step: int, draws: int, items: I32, keep: U32, other: I32) -> I64:
     """int64[draws] items by the alias table: the high half of 64 random bits gives the place, the low half decides."""
     out = np.empty(draws, np.int64)
     n = np.uint64(items.size)
     for i in range(draws):
         bits = mix(seed, step * draws + i)
         place = np.int64(((bits >> np.uint64(32)) * n) >> np.uint64(32))
-        share = np.float64(bits & np.uint64(0xFFFFFFFF)) * HALF
-        out[i] = items[place if share < thresholds[place] else aliases[place]]
+        low = bits & np.uint64(0xFFFFFFFF)
+        out[i] = items[place if low < np.uint64(keep[place]) else other[place]]
     return out
