@@ -13,6 +13,7 @@ from events.lists import Lists
 from events.log import SessionLog
 from features.affinity import AffinityBlock, affinity_features
 from features.items import ItemBlock, ItemTable, item_features
+from features.match import MatchBlock, match_features
 from features.pairs import PAIR_FEATURES, PairBlock
 from features.registry import Block, Feature, LeftOut, check_unique, choose, pick
 from features.sessions import SESSION_FEATURES, SessionBlock
@@ -55,7 +56,7 @@ class FeatureBuilder:
         self._blocks: list[Block] = []
         self._add_sources(settings, columns, items)
         self._add_items(settings, items)
-        self._add_history(settings)
+        self._add_history(settings, items)
         for name, lists in matrices.items():
             self._add_affinity(settings, name, lists)
         self._encoders = tuple(searchers or {})
@@ -92,11 +93,15 @@ class FeatureBuilder:
         if chosen:
             self._blocks.append(ItemBlock(chosen, items.values))
 
-    def _add_history(self, settings: FeaturesSettings) -> None:
-        visit_gap = int(settings.visit_gap_minutes * 60)
+    def _add_history(self, settings: FeaturesSettings, items: ItemTable) -> None:
+        visit_gap, utc_offset = int(settings.visit_gap_minutes * 60), int(settings.utc_offset_hours * HOUR)
         chosen, which = self._choose(SESSION_FEATURES, settings)
         if chosen:
-            self._blocks.append(SessionBlock(chosen, which, visit_gap, int(settings.utc_offset_hours * HOUR)))
+            self._blocks.append(SessionBlock(chosen, which, visit_gap, utc_offset))
+        if items.names:
+            chosen, _ = self._choose(match_features(settings), settings)
+            if chosen:
+                self._blocks.append(MatchBlock.of(chosen, items, settings, utc_offset))
         chosen, which = self._choose(PAIR_FEATURES, settings)
         if chosen:
             weights = np.array(settings.type_weights)
@@ -105,17 +110,7 @@ class FeatureBuilder:
     def _add_affinity(self, settings: FeaturesSettings, name: str, lists: Lists) -> None:
         chosen, which = self._choose(affinity_features(name), settings)
         if chosen:
-            self._blocks.append(
-                AffinityBlock(
-                    chosen,
-                    which,
-                    lists,
-                    of_sum=settings.affinity_unit == "sum",
-                    tail=settings.affinity_tail,
-                    oldest_exponent=settings.oldest_exponent,
-                    type_weights=np.array(settings.type_weights),
-                )
-            )
+            self._blocks.append(AffinityBlock.of(chosen, which, lists, settings))
 
     def _add_similarity(self, settings: FeaturesSettings, name: str, searcher: Searcher) -> None:
         for block in similarity_blocks(name, searcher):

@@ -15,9 +15,12 @@ from events.compiled import kernel
 from events.errors import InputError
 from events.files import need_array, read_json, save_arrays, write_json
 from events.log import SessionLog
-from features.counts import NEVER_FIRST, ItemCounts, count_items
+from features.counts import NEVER_FIRST, QUARTERS, ItemCounts, count_items
 from features.registry import BOTH, TIME, TYPES, Feature, choose, pick
 from features.settings import FeaturesSettings
+
+HABITS = ("opening", "closing", "again", "next_same", *(f"hours_{q}" for q in range(QUARTERS)), "dwell", "dwelled")
+"""The columns of ``ItemCounts.habits``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,18 @@ def item_features(settings: FeaturesSettings) -> tuple[Feature, ...]:
             for span, words in spans
         ]
     rows += [
+        Feature("item_opening", "item", "share of its sessions that begin with it, likewise"),
+        Feature("item_closing", "item", "share of its sessions that end with it, likewise"),
+        Feature("item_again", "item", "share of its sessions with two events on it or more, likewise"),
+        Feature("item_next_same", "item", "share of its events that are followed by one on it, likewise"),
+        Feature("item_reordered", "item", "orders per session that orders it, likewise", TYPES),
+        Feature("item_dwell", "item", "mean log2 of the seconds until the visit's next event, drawn to the mean", TIME),
+    ]
+    rows += [
+        Feature(f"item_hours_{q}", "item", f"share of its events in quarter {q} of the day, likewise", TIME)
+        for q in range(QUARTERS)
+    ]
+    rows += [
         Feature(f"item_trend_{span}", "item", f"log of its events {words} over what its share {longer} predicts", TIME)
         for (span, words), (_, longer) in pairwise(spans)
     ]
@@ -124,6 +139,8 @@ def _frame(counts: ItemCounts) -> pl.DataFrame:
         columns[f"orders_{label}"] = np.ascontiguousarray(cumulated[:, w, 2])
     for c, name in enumerate(("sessions", "sessions_carting", "sessions_ordering")):
         columns[name] = counts.sessions[:, c].astype(np.int64)
+    for c, name in enumerate(HABITS):
+        columns[name] = counts.habits[:, c].astype(np.int64)
     columns["first"] = counts.first.astype(np.int64)
     columns["last"] = counts.last.astype(np.int64)
     return pl.DataFrame(columns)
@@ -151,6 +168,12 @@ def _expressions(counts: ItemCounts, settings: FeaturesSettings) -> dict[str, pl
         "item_carted": _conversion(c("sessions_carting"), c("sessions"), prior),
         "item_ordered": _conversion(c("sessions_ordering"), c("sessions"), prior),
         "item_ordered_if_carted": _conversion(c("sessions_ordering"), c("sessions_carting"), prior),
+        "item_opening": _conversion(c("opening"), c("sessions"), prior),
+        "item_closing": _conversion(c("closing"), c("sessions"), prior),
+        "item_again": _conversion(c("again"), c("sessions"), prior),
+        "item_next_same": _conversion(c("next_same"), c("events_all"), prior),
+        "item_reordered": _conversion(c("orders_all").cast(pl.Int64), c("sessions_ordering"), prior),
+        "item_dwell": (c("dwell") + prior * (c("dwell").sum() / c("dwelled").sum())) / (c("dwelled") + prior),
         f"item_rank_{label[longest]}": _rank(c(f"events_{longest}")),
         "item_since_last": pl.when(seen)
         .then(((counts.until - c("last")) / HOUR).clip(0, 24 * bound).log1p())
@@ -159,6 +182,9 @@ def _expressions(counts: ItemCounts, settings: FeaturesSettings) -> dict[str, pl
         .then(((counts.until - c("first")) / DAY).clip(0, bound))
         .otherwise(float("nan")),
     }
+    quarters = [c(f"hours_{q}") for q in range(QUARTERS)]
+    for q, quarter in enumerate(quarters):
+        expressions[f"item_hours_{q}"] = _conversion(quarter, pl.sum_horizontal(quarters), prior)
     for window, longer in pairwise(label):
         expressions[f"item_trend_{label[window]}"] = trend(window, longer)
     for kind in ("events", "carts", "orders"):
@@ -175,7 +201,8 @@ def fit_items(log: SessionLog, settings: FeaturesSettings, threads: int = 1) -> 
     features = item_features(settings)
     chosen = pick(features, choose(features, log.has, settings.groups)[0])
     values = np.empty((log.n_items, len(chosen)), np.float32)
-    counts = count_items(log, settings.windows_days, threads)
+    visit_gap, utc_offset = int(settings.visit_gap_minutes * 60), int(settings.utc_offset_hours * HOUR)
+    counts = count_items(log, settings.windows_days, threads, visit_gap, utc_offset)
     frame = _frame(counts).lazy()
     expressions = _expressions(counts, settings)
     columns = frame.select(expressions[f.name].cast(pl.Float32).alias(f.name) for f in chosen)

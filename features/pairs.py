@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from candidates.pool import Candidates
 from events.arrays import F32, F64, I8, I32, I64
-from events.columns import CARTS, ORDERS
+from events.columns import CARTS, CLICKS, DAY, HOUR, ORDERS
 from events.compiled import kernel
 from events.log import SessionLog
 from features.history import longest, recency_weight, sort_history
@@ -35,6 +35,13 @@ PAIR_FEATURES = (
     Feature("pair_visit_events", "pair", "its events in the last visit", TIME),
     Feature("pair_since_cart", "pair", "seconds since it was last carted, log1p; NaN if never", BOTH),
     Feature("pair_since_order", "pair", "seconds since it was last ordered, log1p; NaN if never", BOTH),
+    Feature("pair_run", "pair", "its events in an unbroken row, up to its last one"),
+    Feature("pair_clicks_since_cart", "pair", "its clicks since it was last carted; NaN if never", TYPES),
+    Feature("pair_hourly", "pair", "sum over its events of 1 / (1 + age in hours)", TIME),
+    Feature("pair_daily", "pair", "sum over its events of 1 / (1 + age in days)", TIME),
+    Feature("pair_gap", "pair", "seconds between its last two events, log1p; NaN if no two", TIME),
+    Feature("pair_last_dwell", "pair", "seconds from its last event to the visit's next, log1p; NaN if none", TIME),
+    Feature("pair_opened", "pair", "1 if the last visit began with it", TIME),
 )
 """In the order that :func:`describe_pair` writes them. Times and counts of "since" end at the session's last event."""
 
@@ -75,19 +82,23 @@ def describe_types(
     types: I8, first: int, keys: I64, begin: int, end: int, weights: F64, type_weights: F64, value: F32
 ) -> tuple[int, int]:
     """The features that need types of the item with events ``keys[begin:end]``; returns its last cart and order."""
-    typed, last_cart, last_order = 0.0, -1, -1
+    typed, last_cart, last_order, clicks = 0.0, -1, -1, 0
     for k in range(begin, end):
         i = keys[k] & 0xFFFFFFFF
         kind = types[first + i]
         value[7 + kind] += 1
         typed += weights[i] * type_weights[kind]
+        clicks += int(kind == CLICKS)
         if kind == CARTS:
             last_cart = i
+            clicks = 0
         elif kind == ORDERS:
             last_order = i
     value[10] = typed
     value[11] = types[first + (keys[end - 1] & 0xFFFFFFFF)]
     value[12] = last_cart > last_order
+    if last_cart >= 0:
+        value[21] = clicks
     return last_cart, last_order
 
 
@@ -95,14 +106,27 @@ def describe_types(
 def describe_times(ts: I32, first: int, n: int, keys: I64, begin: int, end: int, visit: I64, value: F32) -> None:
     """The features that need time of the item with events ``keys[begin:end]``."""
     dwell, visits, in_last, before = 0, 0, 0, -1
+    now = np.int64(ts[first + n - 1])
+    hourly, daily = 0.0, 0.0
     for k in range(begin, end):
         i = keys[k] & 0xFFFFFFFF
+        age = now - ts[first + i]
+        hourly += HOUR / (HOUR + age)
+        daily += DAY / (DAY + age)
+        if visit[i] == visit[n - 1] and (i == 0 or visit[i - 1] != visit[i]):
+            value[26] = 1
         if i + 1 < n and visit[i + 1] == visit[i]:
             dwell += np.int64(ts[first + i + 1]) - ts[first + i]
         visits += int(visit[i] != before)
         before = visit[i]
         in_last += int(visit[i] == visit[n - 1])
-    now = np.int64(ts[first + n - 1])
+    value[22] = hourly
+    value[23] = daily
+    newest = keys[end - 1] & 0xFFFFFFFF
+    if end - begin > 1:
+        value[24] = math.log1p(np.int64(ts[first + newest]) - ts[first + (keys[end - 2] & 0xFFFFFFFF)])
+    if newest + 1 < n and visit[newest + 1] == visit[newest]:
+        value[25] = math.log1p(np.int64(ts[first + newest + 1]) - ts[first + newest])
     value[13] = math.log1p(now - ts[first + (keys[end - 1] & 0xFFFFFFFF)])
     value[14] = math.log1p(now - ts[first + (keys[begin] & 0xFFFFFFFF)])
     value[15] = math.log1p(dwell)
@@ -114,7 +138,7 @@ def describe_times(ts: I32, first: int, n: int, keys: I64, begin: int, end: int,
 def describe_absent(value: F32) -> None:
     """The features of an item that the session has not seen: counts are 0, ages are NaN."""
     value[:] = 0.0
-    for j in (4, 5, 6, 11, 13, 14, 18, 19):
+    for j in (4, 5, 6, 11, 13, 14, 18, 19, 21, 24, 25):
         value[j] = np.nan
 
 
@@ -146,6 +170,10 @@ def describe_pair(
     value[4] = n - 1 - newest
     value[5] = items_after[newest]
     value[6] = n - 1 - oldest
+    run = 1
+    while end - run > begin and keys[end - run] - keys[end - run - 1] == 1:
+        run += 1
+    value[20] = run
     if ts.size > 0:
         describe_times(ts, first, n, keys, begin, end, visit, value)
     if types.size > 0:
@@ -180,7 +208,7 @@ def fill_pairs(
     most = longest(log_offsets, start, stop)
     keys, weights = np.empty(most, np.int64), np.empty(most)
     items_after, visit = np.empty(most, np.int64), np.empty(most, np.int64)
-    value, absent = np.empty(20, np.float32), np.empty(20, np.float32)
+    value, absent = np.empty(27, np.float32), np.empty(27, np.float32)
     describe_absent(absent)
     for s in range(start, stop):
         first = log_offsets[s]

@@ -37,8 +37,17 @@ SESSION_FEATURES = (
     Feature("session_hour_sin", "session", "sine of the last event's time of day", TIME),
     Feature("session_hour_cos", "session", "cosine of the last event's time of day", TIME),
     Feature("session_weekday", "session", "weekday of the last event, 0 is Monday", TIME),
+    Feature("session_entropy", "session", "entropy of its events over its items, nats"),
+    Feature("session_new", "session", "share of its last 5 events that are the first on their item"),
+    Feature("session_visit_items", "session", "different items of the last visit", TIME),
+    Feature("session_since_cart", "session", "seconds since the last cart, log1p; NaN if none", BOTH),
+    Feature("session_since_order", "session", "seconds since the last order, log1p; NaN if none", BOTH),
 )
 """In the order that :func:`describe_session` writes them."""
+
+
+NEWEST = 5
+"""Events of a session's end whose novelty is told."""
 
 
 @kernel
@@ -46,15 +55,18 @@ def describe_items(aids: I32, types: I8, first: int, last: int, keys: I64, value
     """The features of a session of one event or more that need no time."""
     n = last - first
     sort_history(aids, first, last, keys)
-    items, top, open_carts = 0, 0, 0
-    run, is_open = 0, False
+    items, top, open_carts, new = 0, 0, 0, 0
+    run, is_open, entropy = 0, False, 0.0
     for i in range(n):
         if i == 0 or keys[i] >> 32 != keys[i - 1] >> 32:
             open_carts += int(is_open)
             items += 1
             run, is_open = 0, False
+            new += int((keys[i] & 0xFFFFFFFF) >= n - NEWEST)
         run += 1
         top = max(top, run)
+        if i == n - 1 or keys[i] >> 32 != keys[i + 1] >> 32:
+            entropy -= run / n * math.log(run / n)
         if types.size > 0:
             kind = types[first + (keys[i] & 0xFFFFFFFF)]
             if kind != 0:
@@ -64,6 +76,8 @@ def describe_items(aids: I32, types: I8, first: int, last: int, keys: I64, value
     value[1] = items
     value[2] = (n - items) / n
     value[3] = top / n
+    value[22] = entropy
+    value[23] = new / min(n, NEWEST)
     if types.size > 0:
         carts, orders = 0, 0
         for i in range(n):
@@ -81,7 +95,9 @@ def describe_items(aids: I32, types: I8, first: int, last: int, keys: I64, value
 
 
 @kernel
-def describe_times(ts: I32, types: I8, first: int, last: int, visit_gap: int, utc_offset: int, value: F32) -> None:
+def describe_times(
+    ts: I32, types: I8, first: int, last: int, visit_gap: int, utc_offset: int, keys: I64, value: F32
+) -> None:
     """The features of a session of one event or more that need time."""
     n = last - first
     visits, begin = 1, first
@@ -105,11 +121,22 @@ def describe_times(ts: I32, types: I8, first: int, last: int, visit_gap: int, ut
     value[15] = math.log1p(span)
     value[16] = math.log1p((last - begin) * HOUR / max(span, 60))
     value[17] = away
+    items, before = 0, np.int64(-1)
+    for k in range(n):  # by item, then by place
+        if first + (keys[k] & 0xFFFFFFFF) >= begin and (items == 0 or keys[k] >> 32 != before):
+            items += 1
+            before = keys[k] >> 32
+    value[24] = items
     if types.size > 0:
         carts = 0
         for e in range(begin, last):
             carts += int(types[e] == CARTS)
         value[18] = carts / (last - begin)
+        for e in range(first, last):
+            if types[e] == CARTS:
+                value[25] = math.log1p(np.int64(ts[last - 1]) - ts[e])
+            elif types[e] == ORDERS:
+                value[26] = math.log1p(np.int64(ts[last - 1]) - ts[e])
     local = np.int64(ts[last - 1]) + utc_offset
     angle = 2.0 * math.pi * (local % DAY) / DAY
     value[19] = math.sin(angle)
@@ -129,7 +156,7 @@ def describe_session(
         return
     describe_items(aids, types, first, last, keys, value)
     if ts.size > 0:
-        describe_times(ts, types, first, last, visit_gap, utc_offset, value)
+        describe_times(ts, types, first, last, visit_gap, utc_offset, keys, value)
 
 
 @kernel
@@ -150,7 +177,7 @@ def fill_sessions(
     """
     log_offsets, aids, ts, types = events
     keys = np.empty(longest(log_offsets, start, stop), np.int64)
-    value = np.empty(22, np.float32)
+    value = np.empty(27, np.float32)
     for s in range(start, stop):
         if offsets[s] == offsets[s + 1]:
             continue

@@ -15,11 +15,14 @@ from events.compiled import kernel
 from events.log import SessionLog
 from features.history import longest
 from features.registry import Feature
-from models.inner_products import inner_product, revisited
+from models.inner_products import holds, inner_product, revisited
 from models.searcher import Searcher, sharing
 
 FLOATS_A_LINE = 16
 """Of a cache line."""
+
+OWN = 5
+"""Items of the session that a candidate is compared with, the last different ones that the retriever knows."""
 
 
 def similarity_features(column: str, needs: frozenset[str] = frozenset()) -> tuple[Feature, ...]:
@@ -41,10 +44,17 @@ def similarity_features(column: str, needs: frozenset[str] = frozenset()) -> tup
     )
 
 
-def last_features(name: str, needs: frozenset[str] = frozenset()) -> tuple[Feature, ...]:
-    """The feature of a retriever's items, whatever the target."""
-    meaning = f"cosine with the session's last item in {name}, less the mean, in standard deviations, likewise"
-    return (Feature(f"similarity_{name}_last", "similarity", meaning, needs),)
+def own_features(name: str, needs: frozenset[str] = frozenset()) -> tuple[Feature, ...]:
+    """The features of a retriever's items, whatever the target, in the order that :func:`fill_similarity` writes."""
+    likewise = "less the mean, in standard deviations, likewise"
+    return tuple(
+        Feature(f"similarity_{name}_{which}", "similarity", f"{meaning} in {name}, {likewise}", needs)
+        for which, meaning in (
+            ("last", "cosine with the session's last item"),
+            ("mean", f"mean cosine with the session's last {OWN} different items"),
+            ("max", f"greatest cosine with one of the session's last {OWN} different items"),
+        )
+    )
 
 
 @kernel
@@ -104,6 +114,27 @@ def touch(vectors: F32, aids: I32, first: int, last: int) -> float:
 
 
 @kernel
+def own_directions(aids: I32, first: int, last: int, vectors: F32, known: Flags, seen: I32, own: F32) -> int:
+    """own[:n] = vectors of length 1 of the last different known items, newest first; ``seen`` their ids; returns n.
+
+    Items whose vector is 0 have no direction and are passed over.
+    """
+    n, event = 0, last - 1
+    while event >= first and n < seen.size:
+        aid = aids[event]
+        event -= 1
+        if not (0 <= aid < known.size and known[aid]) or holds(seen, 0, n, aid):
+            continue
+        length = math.sqrt(inner_product(vectors[aid], vectors[aid]))
+        if length > 0.0:
+            seen[n] = aid
+            for i in range(own.shape[1]):
+                own[n, i] = np.float32(vectors[aid, i] / length)
+            n += 1
+    return n
+
+
+@kernel
 def fill_similarity(
     events: tuple[I64, I32, F32], rows: tuple[I64, I32], queries: F32, vectors: F32, known: Flags,
     start: int, stop: int, out: F32, at: int,
@@ -113,23 +144,22 @@ def fill_similarity(
     events  : offsets and items of the log, and revisits float32[T, events of these sessions] (or [T, 0])
     rows    : offsets and items of the candidates
     queries : float32[T, stop - start, d] of T targets;  vectors : float32[n_items, d];  known : bool[n_items]
-    out     : gets z-score and place of each target, then the z-score of the cosine with the last item
+    out     : gets z-score and place of each target, then the z-scores of three cosines with the session's own items
 
     Returns a number without meaning.
     """
     log_offsets, aids, revisits = events
     offsets, rows_aids = rows
     targets, most, warm = queries.shape[0], longest(offsets, start, stop), 0.0
-    values, keys = np.empty((targets + 1, most), np.float32), np.empty(most, np.int64)
+    values, keys = np.empty((targets + 3, most), np.float32), np.empty(most, np.int64)
+    seen, own = np.empty(OWN, np.int32), np.empty((OWN, vectors.shape[1]), np.float32)
+    cosines = np.empty(OWN)
     asked = np.empty(targets, np.bool_)
     for s in range(start, stop):
         first, last = offsets[s], offsets[s + 1]
         warm += touch(vectors, rows_aids, first, last)
         begin, end = log_offsets[s], log_offsets[s + 1]
-        newest = end - 1
-        while newest >= begin and not (0 <= aids[newest] < known.size and known[aids[newest]]):
-            newest -= 1
-        length = inner_product(vectors[aids[newest]], vectors[aids[newest]]) if newest >= begin else 0.0
+        n = own_directions(aids, begin, end, vectors, known, seen, own)
         for t in range(targets):
             asked[t] = np.any(queries[t, s - start] != 0)
         for row in range(first, last):
@@ -142,19 +172,24 @@ def fill_similarity(
                     shift = log_offsets[start]
                     added = revisited(aids[shift:], revisits[t], begin - shift, end - shift, aid)
                     values[t, row - first] = np.float32(inner_product(queries[t, s - start], vectors[aid]) + added)
-            lengths = math.sqrt(length * inner_product(vectors[aid], vectors[aid])) if length > 0.0 else 0.0
-            if lengths > 0.0:
-                values[targets, row - first] = np.float32(inner_product(vectors[aids[newest]], vectors[aid]) / lengths)
+            length = math.sqrt(inner_product(vectors[aid], vectors[aid]))
+            if n > 0 and length > 0.0:
+                for u in range(n):
+                    cosines[u] = inner_product(own[u], vectors[aid]) / length
+                values[targets, row - first] = np.float32(cosines[0])
+                values[targets + 1, row - first] = np.float32(cosines[:n].sum() / n)
+                values[targets + 2, row - first] = np.float32(cosines[:n].max())
         for t in range(targets):
             write_zscores(values[t, : last - first], out, first, at + 2 * t)
             write_places(values[t, : last - first], keys, out, first, at + 2 * t + 1)
-        write_zscores(values[targets, : last - first], out, first, at + 2 * targets)
+        for j in range(3):
+            write_zscores(values[targets + j, : last - first], out, first, at + 2 * targets + j)
     return warm
 
 
 @dataclass(frozen=True, slots=True)
 class SimilarityBlock:
-    """The candidate's standing in a retriever's order of the session's candidates, and beside the last item.
+    """The candidate's standing in a retriever's order of the session's candidates, and beside its last items.
 
     targets : those that share these item vectors, or ``None`` alone
     """
@@ -193,7 +228,7 @@ def similarity_blocks(name: str, searcher: Searcher) -> list[SimilarityBlock]:
     for targets in sharing(retriever):
         columns = [name if target is None else f"{name}_{target}" for target in targets]
         chosen = [one for column in columns for one in similarity_features(column, retriever.needs)]
-        chosen += last_features(name if targets[0] == next(iter(searcher.indices)) else columns[0], retriever.needs)
+        chosen += own_features(name if targets[0] == next(iter(searcher.indices)) else columns[0], retriever.needs)
         blocks.append(
             SimilarityBlock(tuple(chosen), name, targets, retriever.item_vectors(targets[0]), retriever.known)
         )

@@ -5,11 +5,12 @@ from pathlib import Path
 from events.files import atomic_file
 from features.affinity import affinity_features
 from features.items import item_features
+from features.match import match_features
 from features.pairs import PAIR_FEATURES
 from features.registry import DTYPE, Feature
 from features.sessions import SESSION_FEATURES
 from features.settings import FeaturesSettings
-from features.similarity import last_features, similarity_features
+from features.similarity import own_features, similarity_features
 from features.sources import POOL_FEATURES, source_features
 
 PATH = Path(__file__).with_name("FEATURES.md")
@@ -32,10 +33,11 @@ def all_features(settings: FeaturesSettings) -> tuple[Feature, ...]:
         *POOL_FEATURES,
         *item_features(settings),
         *SESSION_FEATURES,
+        *match_features(settings),
         *PAIR_FEATURES,
         *affinity_features("<matrix>"),
         *similarity_features("<retriever>"),
-        *last_features("<retriever>"),
+        *own_features("<retriever>"),
     )
 
 

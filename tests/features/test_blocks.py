@@ -78,11 +78,24 @@ def test_affinity(seed: int, has: frozenset[str], constants: FeaturesSettings) -
 
 
 @settings(max_examples=40)
+@given(seed=SEEDS, has=HAS, constants=CONSTANTS)
+def test_match(seed: int, has: frozenset[str], constants: FeaturesSettings) -> None:
+    chunk = random_chunk(seed, has)
+    both = constants.model_copy(update={"groups": ("item", "match")})
+    items = fit_items(chunk.log, both)
+    builder = FeatureBuilder(both, has, chunk.candidates.names, items, {})
+    matrix = builder.build(chunk.log, chunk.candidates, Arena())
+    built = {name: matrix[:, column] for column, name in enumerate(builder.names) if name.startswith("match")}
+    assert len(built) == 3 * (1 + len(has))
+    assert_same(built, twins.match_twin(chunk.log, chunk.candidates, items, both))
+
+
+@settings(max_examples=40)
 @given(seed=SEEDS, has=HAS)
 def test_similarity(seed: int, has: frozenset[str]) -> None:
     chunk = random_chunk(seed, has)
     built = build(chunk, has, FeaturesSettings(), "similarity")
-    assert len(built) == 3 + 8
+    assert len(built) == 5 + 12
     for name, searcher in chunk.searchers.items():
         twin = twins.similarity_twin(chunk.log, chunk.candidates, searcher, name)
         assert_same({n: column for n, column in built.items() if n.startswith(f"similarity_{name}_")}, twin)

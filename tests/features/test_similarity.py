@@ -53,7 +53,7 @@ def test_a_chunk_is_encoded_once_and_its_size_changes_nothing(monkeypatch: pytes
             for target in ("clicks", "carts", "orders")
             for kind in ("zscore", "place")
         ),
-        "similarity_typed_last",
+        *(f"similarity_typed_{kind}" for kind in ("last", "mean", "max")),
     ]
     for chunk, threads in ((2_100, 2), (301, 3)):
         np.testing.assert_array_equal(features(chunk, threads)[1], whole)

@@ -13,7 +13,10 @@ import polars as pl
 from candidates.pool import Candidates
 from events.lists import Lists
 from events.log import SessionLog
+from features.items import ItemTable
+from features.match import COMPARED
 from features.settings import FeaturesSettings
+from features.similarity import OWN
 from models.searcher import Searcher
 
 C = pl.col
@@ -60,7 +63,12 @@ def session_twin(log: SessionLog, settings: FeaturesSettings) -> pl.DataFrame:
     parts = [by.agg(session_events=pl.len(), session_items=C("aid").n_unique())]
     parts.append(by.agg(session_repeat=1 - C("aid").n_unique() / pl.len()))
     counts = frame.group_by(KEY).agg(count=pl.len(), n=C("n").first())
-    parts.append(counts.group_by("session").agg(session_top_share=(C("count") / C("n")).max()))
+    share = C("count") / C("n")
+    parts.append(
+        counts.group_by("session").agg(session_top_share=share.max(), session_entropy=-(share * share.log()).sum())
+    )
+    new = frame.with_columns(new=C("place") == C("place").min().over(KEY)).filter(C("place") >= C("n") - 5)
+    parts.append(new.group_by("session").agg(session_new=C("new").mean()))
     if log.has_types:
         last_buy = frame.filter(C("type") > 0).group_by(KEY).agg(C("type").sort_by("place").last())
         buys = last_buy.group_by("session").agg(session_open_carts=(C("type") == 1).sum())
@@ -97,12 +105,18 @@ def session_twin(log: SessionLog, settings: FeaturesSettings) -> pl.DataFrame:
         parts.append(
             last.group_by("session").agg(
                 session_visit_events=pl.len(),
+                session_visit_items=C("aid").n_unique(),
                 session_visit_span=span.log1p(),
                 session_tempo=(pl.len() * 3600 / pl.max_horizontal(span, 60)).log1p(),
             )
         )
         if log.has_types:
             parts.append(last.group_by("session").agg(session_visit_carts=(C("type") == 1).mean()))
+            since = {
+                f"session_since_{kind}": (C("now").first() - C("ts").filter(C("type") == t).max()).log1p()
+                for t, kind in ((1, "cart"), (2, "order"))
+            }
+            parts.append(timed.group_by("session").agg(**since))
     out = pl.DataFrame({"session": np.arange(len(log))})
     for part in parts:
         out = out.join(part, on="session", how="left", maintain_order="left")
@@ -112,6 +126,8 @@ def session_twin(log: SessionLog, settings: FeaturesSettings) -> pl.DataFrame:
 def pair_twin(log: SessionLog, candidates: Candidates, settings: FeaturesSettings) -> pl.DataFrame:
     """A row a candidate."""
     frame = events(log).with_columns(weight=weights(settings, C("place"), C("n")))
+    breaks = (C("aid") != C("aid").shift(1)).fill_null(True).cum_sum().over("session")
+    frame = frame.with_columns(run=breaks)
     ago = C("n").first() - 1
     aggregates = {
         "pair_events": pl.len(),
@@ -120,6 +136,7 @@ def pair_twin(log: SessionLog, candidates: Candidates, settings: FeaturesSetting
         "pair_is_last": C("place").max() == ago,
         "pair_ago": ago - C("place").max(),
         "pair_first_ago": ago - C("place").min(),
+        "pair_run": (C("run") == C("run").last()).sum(),
     }
     if log.has_types:
         last_cart = C("place").filter(C("type") == 1).max().fill_null(-1)
@@ -128,12 +145,16 @@ def pair_twin(log: SessionLog, candidates: Candidates, settings: FeaturesSetting
         aggregates["pair_typed_recency"] = (C("weight") * type_weight(settings)).sum()
         aggregates["pair_last_type"] = C("type").last()
         aggregates["pair_open_cart"] = last_cart > last_order
+        clicks = (C("place").filter(C("type") == 0) > last_cart).sum()
+        aggregates["pair_clicks_since_cart"] = pl.when(last_cart >= 0).then(clicks)
     if log.has_time:
         frame = with_visits(frame, settings).with_columns(
             dwell=pl.when(C("fresh").shift(-1).over("session"))
             .then(0)
             .otherwise(C("gap").shift(-1).over("session"))
-            .fill_null(0)
+            .fill_null(0),
+            stays=pl.when(~C("fresh").shift(-1).over("session")).then(C("gap").shift(-1).over("session")),
+            opens=(C("visit") != C("visit").shift(1).over("session")).fill_null(True),
         )
         now = C("now").first()
         aggregates |= {
@@ -142,6 +163,11 @@ def pair_twin(log: SessionLog, candidates: Candidates, settings: FeaturesSetting
             "pair_dwell": C("dwell").sum().log1p(),
             "pair_visits": C("visit").n_unique(),
             "pair_visit_events": (C("visit") == C("last_visit")).sum(),
+            "pair_hourly": (1 / (1 + (C("now") - C("ts")) / 3600)).sum(),
+            "pair_daily": (1 / (1 + (C("now") - C("ts")) / 86_400)).sum(),
+            "pair_gap": C("ts").diff().last().log1p(),
+            "pair_last_dwell": C("stays").last().log1p(),
+            "pair_opened": ((C("visit") == C("last_visit")) & C("opens")).any(),
         }
         if log.has_types:
             aggregates["pair_since_cart"] = (now - C("ts").filter(C("type") == 1).max()).log1p()
@@ -149,7 +175,7 @@ def pair_twin(log: SessionLog, candidates: Candidates, settings: FeaturesSetting
     pairs = frame.group_by(KEY, maintain_order=True).agg(last=C("place").max(), **aggregates)
     pairs = pairs.with_columns(pair_items_ago=C("last").rank("ordinal", descending=True).over("session") - 1)
     out = candidates.frame().select(KEY).join(pairs, on=KEY, how="left", maintain_order="left")
-    ages = ("ago", "since", "last_type")
+    ages = ("ago", "since", "last_type", "pair_gap", "last_dwell")
     zero = [name for name in out.columns if name.startswith("pair_") and not any(age in name for age in ages)]
     return out.with_columns(C(name).cast(pl.Float64).fill_null(0.0) for name in zero)
 
@@ -160,33 +186,63 @@ def affinity_twin(
     """A row a candidate."""
     neighbours = pl.DataFrame(
         {"x": np.repeat(np.arange(len(matrix)), matrix.lengths).astype(np.int32), "aid": matrix.aids}
-    ).with_columns(score=pl.Series(matrix.scores).cast(pl.Float64))
+    ).with_columns(score=pl.Series(matrix.scores).cast(pl.Float64), place=pl.int_range(pl.len()).over("x"))
+    listed = neighbours.group_by("aid").agg(listed=pl.len().log1p())
     unit = C("score").sum() if settings.affinity_unit == "sum" else C("score").max()
     neighbours = neighbours.with_columns(unit=unit.over("x")).filter(C("unit") > 0)
     neighbours = neighbours.with_columns(share=C("score") / C("unit"))
     strength = type_weight(settings).max() if log.has_types else pl.lit(1.0)
-    recent = events(log).group_by(KEY).agg(last=C("place").max(), strength=strength).rename({"aid": "x"})
+    bought = (C("type") > 0).any().cast(pl.Float64) if log.has_types else pl.lit(0.0)
+    frame = events(log)
+    timed = {"visit": pl.lit(0.0), "age": pl.lit(0.0)}
+    if log.has_time:
+        frame = with_visits(frame, settings)
+        visit = (C("visit") == C("last_visit")).any().cast(pl.Float64)
+        timed = {"visit": visit, "age": C("now").first() - C("ts").last()}
+    recent = frame.group_by(KEY).agg(last=C("place").max(), strength=strength, bought=bought, **timed)
     recent = (
-        recent.with_columns(newest=C("last").rank("ordinal", descending=True).over("session").cast(pl.Int64) - 1)
+        recent.rename({"aid": "x"})
+        .with_columns(newest=C("last").rank("ordinal", descending=True).over("session").cast(pl.Int64) - 1)
         .filter(C("newest") < settings.affinity_tail)
         .with_columns(count=pl.len().over("session").cast(pl.Int64))
         .with_columns(recency=weights(settings, C("count") - 1 - C("newest"), C("count")))
     )
     of = f"affinity_{name}"
+    share = C("share")
     sums = (
         recent.join(neighbours, on="x")
         .group_by("session", "aid")
         .agg(
-            C("share").sum().alias(f"{of}_sum"),
-            C("share").max().alias(f"{of}_max"),
+            share.sum().alias(f"{of}_sum"),
+            (share * C("recency")).sum().alias(f"{of}_recent"),
+            (share * C("recency") * C("strength")).sum().alias(f"{of}_typed"),
+            (share * C("bought")).sum().alias(f"{of}_bought"),
+            (share * C("visit")).sum().alias(f"{of}_visit"),
+            (share / (1 + C("age") / 3600)).sum().alias(f"{of}_fresh"),
+            share.filter(C("newest") == 0).sum().alias(f"{of}_last"),
+            share.filter(C("newest") == 1).sum().alias(f"{of}_second"),
             pl.len().alias(f"{of}_count"),
-            C("share").filter(C("newest") == 0).sum().alias(f"{of}_last"),
-            (C("share") * C("recency")).sum().alias(f"{of}_recent"),
-            (C("share") * C("recency") * C("strength")).sum().alias(f"{of}_typed"),
+            share.max().alias(f"{of}_max"),
+            (share.sum() / C("count").first()).alias(f"{of}_mean"),
+            best=C("place").min(),
+            nearest=C("place").filter(C("newest") == 0).min(),
         )
     )
-    out = candidates.frame().select(KEY).join(sums, on=KEY, how="left", maintain_order="left")
-    return out.with_columns(C(f"^{of}_.*$").cast(pl.Float64).fill_null(0.0))
+    own = neighbours.rename({"x": "aid", "aid": "x"}).join(recent, on="x")
+    back = own.group_by("session", "aid").agg(
+        (share * C("recency")).sum().alias(f"{of}_back"),
+        share.filter(C("newest") == 0).sum().alias(f"{of}_back_last"),
+    )
+    out = candidates.frame().select(KEY)
+    for part in (sums, back):
+        out = out.join(part, on=KEY, how="left", maintain_order="left")
+    out = out.join(listed, on="aid", how="left", maintain_order="left").rename({"listed": f"{of}_listed"})
+    out = out.with_columns(C(f"^{of}_.*$").cast(pl.Float64).fill_null(0.0))
+    size = pl.len().over("session").cast(pl.Int64)
+    standing = (size - C(f"{of}_recent").cast(pl.Float32).rank("max").over("session").cast(pl.Int64)) / size
+    return out.with_columns(standing.alias(f"{of}_standing")).rename(
+        {"best": f"{of}_best_place", "nearest": f"{of}_last_place"}
+    )
 
 
 def similarity_twin(log: SessionLog, candidates: Candidates, searcher: Searcher, name: str) -> pl.DataFrame:
@@ -218,15 +274,22 @@ def similarity_twin(log: SessionLog, candidates: Candidates, searcher: Searcher,
             zscore("score").alias(f"{column}_zscore"), ((count - rank) / count).alias(f"{column}_place")
         )
 
-    def cosine(s: int, aid: int) -> float | None:
-        own = [a for a in log.aids[log.offsets[s] : log.offsets[s + 1]].tolist() if retriever.known[a]]
-        lengths = np.linalg.norm(items[own[-1]]) * np.linalg.norm(items[aid]) if own else 0.0
-        return float(items[own[-1]] @ items[aid] / lengths) if lengths > 0 else None
+    def cosines(s: int, aid: int) -> list[float]:
+        own = log.aids[log.offsets[s] : log.offsets[s + 1]][::-1].tolist()
+        own = [a for a in dict.fromkeys(own) if retriever.known[a] and items[a].any()][:OWN]
+        length = np.linalg.norm(items[aid])
+        return [float(items[a] @ items[aid] / np.linalg.norm(items[a]) / length) for a in own] if length > 0 else []
 
     for target in searcher.indices:
         items = retriever.item_vectors(target)
-        column = f"similarity_{name}_carts_last" if target == "carts" else f"similarity_{name}_last"
-        out = out.with_columns(score=rows(cosine)).with_columns(zscore("score").alias(column))
+        column = f"similarity_{name}_carts" if target == "carts" else f"similarity_{name}"
+        for which, chosen in (("last", lambda c: c[0]), ("mean", np.mean), ("max", max)):
+
+            def score(s: int, aid: int, chosen=chosen) -> float | None:
+                found = cosines(s, aid)
+                return float(chosen(found)) if found else None
+
+            out = out.with_columns(score=rows(score)).with_columns(zscore("score").alias(f"{column}_{which}"))
     return out
 
 
@@ -271,6 +334,36 @@ def pool_twin(candidates: Candidates, popularity: np.ndarray, settings: Features
     )
 
 
+def match_twin(log: SessionLog, candidates: Candidates, items: ItemTable, settings: FeaturesSettings) -> pl.DataFrame:
+    """A row a candidate."""
+    table = pl.DataFrame(dict(zip(items.names, items.values.T.astype(np.float64), strict=True))).fill_nan(None)
+    table = table.with_columns(aid=pl.int_range(pl.len(), dtype=pl.Int32))
+    recent = events(log).group_by(KEY).agg(last=C("place").max())
+    recent = (
+        recent.with_columns(newest=C("last").rank("ordinal", descending=True).over("session").cast(pl.Int64) - 1)
+        .filter(C("newest") < settings.affinity_tail)
+        .with_columns(count=pl.len().over("session").cast(pl.Int64))
+        .with_columns(recency=weights(settings, C("count") - 1 - C("newest"), C("count")))
+        .join(table, on="aid")
+    )
+    names = [name for name in COMPARED if name in items.names]
+    means = recent.group_by("session").agg(
+        ((C(name) * C("recency")).sum() / C("recency").filter(C(name).is_not_null()).sum()).alias(f"mean_{name}")
+        for name in names
+    )
+    out = candidates.frame().select(KEY)
+    out = out.join(table, on="aid", how="left", maintain_order="left")
+    out = out.join(means, on="session", how="left", maintain_order="left").fill_nan(None)
+    out = out.with_columns((C(name) - C(f"mean_{name}")).alias(name.replace("item", "match", 1)) for name in names)
+    if log.has_time:
+        quarter = (C("ts").last() + int(settings.utc_offset_hours * 3600)) % 86_400 // 21_600
+        last = events(log).group_by("session").agg(quarter=quarter)
+        out = out.join(last, on="session", how="left", maintain_order="left")
+        hours = pl.coalesce(pl.when(C("quarter") == q).then(C(f"item_hours_{q}")) for q in range(4))
+        out = out.with_columns(match_hours=hours)
+    return out
+
+
 def item_twin(log: SessionLog, settings: FeaturesSettings) -> pl.DataFrame:
     """A row an item."""
     frame = events(log)
@@ -291,6 +384,26 @@ def item_twin(log: SessionLog, settings: FeaturesSettings) -> pl.DataFrame:
         item_repeat=pl.when(C("sessions") > 0).then(C("count") / C("sessions")),
         item_rank=rank("count"),
     )
+
+    def conversion(name: str, part: str, whole: str) -> None:
+        nonlocal out
+        counted = out[part].sum() and out[whole].sum()
+        mean = out[part].sum() / out[whole].sum() if counted else None
+        prior = settings.conversion_prior
+        share = (C(part) + prior * mean) / (C(whole) + prior) if mean else pl.lit(1.0)
+        out = out.with_columns((share / (mean or 1.0)).log().alias(name))
+
+    n = C("n").first()
+    by_session = frame.group_by(KEY).agg(
+        opening=(C("place") == 0).any(), closing=(C("place").max() == n - 1), again=pl.len() > 1
+    )
+    join(by_session.group_by("aid").agg(C("opening", "closing", "again").sum().cast(pl.Int64)))
+    follows = (C("aid").shift(-1).over("session") == C("aid")).fill_null(False)
+    join(frame.with_columns(same=follows).group_by("aid").agg(next_same=C("same").sum().cast(pl.Int64)))
+    out = out.with_columns(C("opening", "closing", "again", "next_same").fill_null(0))
+    for name in ("opening", "closing", "again"):
+        conversion(f"item_{name}", name, "sessions")
+    conversion("item_next_same", "next_same", "count")
     if log.has_types:
         for t, kind in ((1, "carting"), (2, "ordering")):
             join(frame.filter(C("type") == t).group_by("aid").agg(C("session").n_unique().cast(pl.Int64).alias(kind)))
@@ -300,11 +413,10 @@ def item_twin(log: SessionLog, settings: FeaturesSettings) -> pl.DataFrame:
             ("item_ordered", "ordering", "sessions"),
             ("item_ordered_if_carted", "ordering", "carting"),
         ):
-            counted = out[part].sum() and out[whole].sum()
-            mean = out[part].sum() / out[whole].sum() if counted else None
-            prior = settings.conversion_prior
-            share = (C(part) + prior * mean) / (C(whole) + prior) if mean else pl.lit(1.0)
-            out = out.with_columns((share / (mean or 1.0)).log().alias(name))
+            conversion(name, part, whole)
+        join(frame.filter(C("type") == 2).group_by("aid").agg(bought=pl.len().cast(pl.Int64)))
+        out = out.with_columns(C("bought").fill_null(0))
+        conversion("item_reordered", "bought", "ordering")
     if log.ts is None:
         return out
     until = int(frame["ts"].max() or 0)
@@ -328,6 +440,21 @@ def item_twin(log: SessionLog, settings: FeaturesSettings) -> pl.DataFrame:
         expected = C(f"events_{to}") / totals[f"events_{to}"] * C(f"events_{of}").sum()
         return ((C(f"events_{of}") + prior) / (expected + prior)).log()
 
+    timed = with_visits(frame, settings)
+    stays = timed.with_columns(
+        stays=pl.when(~C("fresh").shift(-1).over("session")).then(C("gap").shift(-1).over("session")),
+        quarter=(C("ts") + int(settings.utc_offset_hours * 3600)) % 86_400 // 21_600,
+    )
+    bits = (C("stays") + 0.5).log(2).floor().clip(-1) + 1  # .5 is for 0
+    quarters = {f"quarter_{q}": (C("quarter") == q).sum().cast(pl.Int64) for q in range(4)}
+    join(stays.group_by("aid").agg(dwell=bits.sum(), dwelled=C("stays").count().cast(pl.Int64), **quarters))
+    out = out.with_columns(C("dwell", "dwelled", *quarters).fill_null(0))
+    out = out.with_columns(timed=pl.sum_horizontal(*quarters))
+    for q in range(4):
+        conversion(f"item_hours_{q}", f"quarter_{q}", "timed")
+    mean = C("dwell").sum() / C("dwelled").sum()
+    weight = settings.conversion_prior
+    out = out.with_columns(item_dwell=(C("dwell") + weight * mean) / (C("dwelled") + weight))
     join(frame.group_by("aid").agg(first=C("ts").min(), last=C("ts").max()))
     bound = settings.max_age_days
     return out.with_columns(
