@@ -49,7 +49,7 @@ def title(cost: dict[str, Any]) -> str:
 def main(argv: list[str] | None = None) -> int:
     """Run, print the table, then the JSON line."""
     parser = argparse.ArgumentParser(description="Cost of every stage on a synthetic shop.")
-    parser.add_argument("--sessions", type=int, default=100_000, help="train sessions of the shop")
+    parser.add_argument("--sessions", type=int, default=30_000, help="train sessions of the shop")
     arguments = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as folder:
         run = _run(arguments.sessions, Path(folder))

@@ -21,7 +21,9 @@ from models.searcher import Searcher, sharing
 FLOATS_A_LINE = 16
 """Of a cache line."""
 
-OWN = 5
+Items = tuple[F32, F32, Flags]
+
+OWN = 3
 """Items of the session that a candidate is compared with, the last different ones that the retriever knows."""
 
 
@@ -114,52 +116,61 @@ def touch(vectors: F32, aids: I32, first: int, last: int) -> float:
 
 
 @kernel
-def own_directions(aids: I32, first: int, last: int, vectors: F32, known: Flags, seen: I32, own: F32) -> int:
+def vector_lengths(vectors: F32, lengths: F32) -> None:
+    """Euclidean length of each row."""
+    for aid in range(vectors.shape[0]):
+        lengths[aid] = math.sqrt(inner_product(vectors[aid], vectors[aid]))
+
+
+@kernel
+def own_directions(aids: I32, first: int, last: int, items: Items, seen: I32, own: F32) -> int:
     """own[:n] = vectors of length 1 of the last different known items, newest first; ``seen`` their ids; returns n.
 
     Items whose vector is 0 have no direction and are passed over.
     """
+    vectors, lengths, known = items
     n, event = 0, last - 1
     while event >= first and n < seen.size:
         aid = aids[event]
         event -= 1
         if not (0 <= aid < known.size and known[aid]) or holds(seen, 0, n, aid):
             continue
-        length = math.sqrt(inner_product(vectors[aid], vectors[aid]))
-        if length > 0.0:
+        if lengths[aid] > 0.0:
             seen[n] = aid
             for i in range(own.shape[1]):
-                own[n, i] = np.float32(vectors[aid, i] / length)
+                own[n, i] = vectors[aid, i] / lengths[aid]
             n += 1
     return n
 
 
 @kernel
 def fill_similarity(
-    events: tuple[I64, I32, F32], rows: tuple[I64, I32], queries: F32, vectors: F32, known: Flags,
+    events: tuple[I64, I32, F32], rows: tuple[I64, I32], queries: F32, items: Items,
     start: int, stop: int, out: F32, at: int,
 ) -> float:  # fmt: skip
     """Score the rows of sessions ``start:stop``; NaN where the retriever does not know the item or the session.
 
     events  : offsets and items of the log, and revisits float32[T, events of these sessions] (or [T, 0])
     rows    : offsets and items of the candidates
-    queries : float32[T, stop - start, d] of T targets;  vectors : float32[n_items, d];  known : bool[n_items]
+    queries : float32[T, stop - start, d] of T targets
+    items   : their vectors float32[n_items, d], lengths of these, and bool[n_items] whether each is known
     out     : gets z-score and place of each target, then the z-scores of three cosines with the session's own items
 
     Returns a number without meaning.
     """
     log_offsets, aids, revisits = events
     offsets, rows_aids = rows
+    vectors, lengths, known = items
     targets, most, warm = queries.shape[0], longest(offsets, start, stop), 0.0
     values, keys = np.empty((targets + 3, most), np.float32), np.empty(most, np.int64)
     seen, own = np.empty(OWN, np.int32), np.empty((OWN, vectors.shape[1]), np.float32)
     cosines = np.empty(OWN)
-    asked = np.empty(targets, np.bool_)
+    asked, shift = np.empty(targets, np.bool_), log_offsets[start]
     for s in range(start, stop):
         first, last = offsets[s], offsets[s + 1]
         warm += touch(vectors, rows_aids, first, last)
         begin, end = log_offsets[s], log_offsets[s + 1]
-        n = own_directions(aids, begin, end, vectors, known, seen, own)
+        n = own_directions(aids, begin, end, items, seen, own)
         for t in range(targets):
             asked[t] = np.any(queries[t, s - start] != 0)
         for row in range(first, last):
@@ -167,15 +178,14 @@ def fill_similarity(
             values[:, row - first] = np.nan
             if not (0 <= aid < known.size and known[aid]):
                 continue
+            again = revisits.shape[1] > 0 and holds(aids, begin, end, aid)
             for t in range(targets):
                 if asked[t]:
-                    shift = log_offsets[start]
-                    added = revisited(aids[shift:], revisits[t], begin - shift, end - shift, aid)
+                    added = revisited(aids[shift:], revisits[t], begin - shift, end - shift, aid) if again else 0.0
                     values[t, row - first] = np.float32(inner_product(queries[t, s - start], vectors[aid]) + added)
-            length = math.sqrt(inner_product(vectors[aid], vectors[aid]))
-            if n > 0 and length > 0.0:
+            if n > 0 and lengths[aid] > 0.0:
                 for u in range(n):
-                    cosines[u] = inner_product(own[u], vectors[aid]) / length
+                    cosines[u] = inner_product(own[u], vectors[aid]) / lengths[aid]
                 values[targets, row - first] = np.float32(cosines[0])
                 values[targets + 1, row - first] = np.float32(cosines[:n].sum() / n)
                 values[targets + 2, row - first] = np.float32(cosines[:n].max())
@@ -198,6 +208,7 @@ class SimilarityBlock:
     name: str
     targets: tuple[str | None, ...]
     vectors: npt.NDArray[np.float32]
+    lengths: npt.NDArray[np.float32]
     known: Flags
 
     def fill(
@@ -212,8 +223,7 @@ class SimilarityBlock:
             (log.offsets, log.aids, np.stack([zeros if one is None else one for one in added])),
             (candidates.offsets, candidates.aids),
             np.stack([encoded.vectors[target] for target in self.targets]),
-            self.vectors,
-            self.known,
+            (self.vectors, self.lengths, self.known),
             start,
             stop,
             out,
@@ -229,7 +239,8 @@ def similarity_blocks(name: str, searcher: Searcher) -> list[SimilarityBlock]:
         columns = [name if target is None else f"{name}_{target}" for target in targets]
         chosen = [one for column in columns for one in similarity_features(column, retriever.needs)]
         chosen += own_features(name if targets[0] == next(iter(searcher.indices)) else columns[0], retriever.needs)
-        blocks.append(
-            SimilarityBlock(tuple(chosen), name, targets, retriever.item_vectors(targets[0]), retriever.known)
-        )
+        vectors = retriever.item_vectors(targets[0])
+        lengths = np.empty(len(vectors), np.float32)
+        vector_lengths(vectors, lengths)
+        blocks.append(SimilarityBlock(tuple(chosen), name, targets, vectors, lengths, retriever.known))
     return blocks
