@@ -23,6 +23,8 @@ from events.errors import InputError
 
 STARTUP = 10
 """Trials drawn evenly before proposals follow from earlier ones."""
+WARMUP = 2
+"""Steps that a trial takes before it may be stopped."""
 UNPRUNED = 5
 """Trials that run to the end whatever happens: a median needs some."""
 
@@ -150,7 +152,7 @@ class Study:
         """
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         made = self.finished()
-        pruner = optuna.pruners.MedianPruner(n_startup_trials=UNPRUNED, n_warmup_steps=1)
+        pruner = optuna.pruners.MedianPruner(n_startup_trials=UNPRUNED, n_warmup_steps=WARMUP)
         study = optuna.create_study(direction="maximize", pruner=pruner)
         ranges = {name: one.distribution() for name, one in self.space.items()}
         for trial in made[:trials]:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -114,8 +114,12 @@ def fit_fold(
     settings: RankersSettings,
     trees: int,
     threads: int = 0,
+    callbacks: Sequence[Callable[[Any], None]] = (),
 ) -> Fit:
-    """Fit the model of one fold with early stopping, within ``trees``; or of ``ALL`` sessions, with so many."""
+    """Fit the model of one fold with early stopping, within ``trees``; or of ``ALL`` sessions, with so many.
+
+    callbacks : LightGBM's, called after every tree of a fit with early stopping
+    """
     train_sessions = selection.training_sessions(fold)
     train_rows = selection.training_rows(fold)
     train = _dataset(selection, binned, train_rows)
@@ -132,7 +136,7 @@ def fit_fold(
             [_dataset(selection, binned, inner_rows)],
             valid_names=["inner"],
             feval=_ndcg_of(selection, inner_rows, model.eval_at),
-            callbacks=[lgb.early_stopping(model.early_stopping_rounds, verbose=False)],
+            callbacks=[*callbacks, lgb.early_stopping(model.early_stopping_rounds, verbose=False)],
         )
         best, score = booster.best_iteration, float(booster.best_score["inner"]["ndcg"])
     return Fit(
@@ -220,7 +224,7 @@ class _Trainer:
     @cached_property
     def selections(self) -> dict[str, Selection]:
         """Of every target of the matrix, so that no fit depends on which of them are asked for or kept."""
-        return {target: select(self.matrix, target, self.settings) for target in self.matrix.labels}
+        return {target: select(self.matrix, target, self.settings.of(target)) for target in self.matrix.labels}
 
     @cached_property
     def binned(self) -> Binned:
@@ -258,7 +262,9 @@ class _Trainer:
             yield _kept(self.work, target, ALL, digest) or self._fit(target, ALL, max(median, 1), digest)
 
     def _fit(self, target: str, fold: int, trees: int, digest: str) -> Fit:
-        fit = fit_fold(self.selections[target], self.binned, target, fold, self.settings, trees, self.threads)
+        fit = fit_fold(
+            self.selections[target], self.binned, target, fold, self.settings.of(target), trees, self.threads
+        )
         _keep(self.work, fit, digest)
         return fit
 
