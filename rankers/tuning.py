@@ -1,10 +1,11 @@
 """Tuning of the rankers: which settings of a target's model find more, on sessions that chose nothing.
 
 A fifth of the groups is unseen: no trial knows their labels or features. A trial is trained on the rest, but an inner
-part that stops it early and gives its value. In the end the settings found and those to be beaten are fitted once more
-on the same sessions and meet on the unseen ones.
+part that stops it early and gives its value; where that part is small, the trial is repeated with others. In the end the
+settings found and those to be beaten are fitted once more on the same sessions and meet on the unseen ones.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -34,6 +35,10 @@ UNSEEN: Final = 101
 UNSEEN_SHARE: Final = 0.2
 INNER_SESSIONS: Final = 10_000
 """Inner sessions, at most: more than a fold's model needs to stop by, since here they choose as well."""
+ENOUGH: Final = 4_000
+"""Inner sessions, over all repeats, that a trial's value should rest on."""
+REPEATS: Final = 5
+"""At most, with another inner part, other negatives and another seed of LightGBM each."""
 CHUNK: Final = 4_000
 """Sessions whose features are in memory at once when unseen sessions are ranked."""
 STEPS: Final = 2.0
@@ -147,6 +152,16 @@ class RankerTuning:
         own = self.settings.of(self.target)
         return own.model_copy(update={"folds": 1, "inner_sessions": max(own.inner_sessions, INNER_SESSIONS)})
 
+    @cached_property
+    def repeats(self) -> int:
+        """Fits of a trial."""
+        inner = int(self._select(self._common).inner.sum())
+        return min(REPEATS, math.ceil(ENOUGH / max(inner, 1)))
+
+    def _settings(self, values: Values, repeat: int) -> RankersSettings:
+        tuned = with_values(self._common, self.target, values)
+        return tuned.model_copy(update={"seed": tuned.seed + repeat})
+
     def _select(self, settings: RankersSettings) -> Selection:
         chosen = select(self._seen, self.target, settings)
         # Every seen session may train; "reported" are the unseen, of which no row is here.
@@ -159,21 +174,25 @@ class RankerTuning:
         return bin_rows(self._seen, [self._select(widest).rows], parameters(self._common, self.threads))
 
     @cached_property
-    def _inner(self) -> Part:
-        sessions = np.flatnonzero(self._select(self._common).inner)
-        return Part.of(self.matrix, self.labels, sessions)
+    def _inner(self) -> list[Part]:
+        values = values_of(self._common, self.target)
+        chosen = [self._select(self._settings(values, repeat)) for repeat in range(self.repeats)]
+        return [Part.of(self.matrix, self.labels, np.flatnonzero(one.inner)) for one in chosen]
 
-    def fit(self, values: Values, report: Report | None = None) -> Fit:
+    def fit(self, values: Values, repeat: int = 0, report: Report | None = None) -> Fit:
         """Train on the seen sessions with these settings; ``report`` hears of the inner NDCG as trees are added."""
-        tuned = with_values(self._common, self.target, values)
+        tuned = self._settings(values, repeat)
+        model = tuned.lambdarank
+        callbacks = [] if report is None else [_Watch(report, model.learning_rate)]
         chosen = self._select(tuned)
-        callbacks = [] if report is None else [_Watch(report, tuned.lambdarank.learning_rate)]
-        return fit_fold(
-            chosen, self._binned, self.target, 0, tuned, tuned.lambdarank.max_trees, self.threads, callbacks
-        )
+        return fit_fold(chosen, self._binned, self.target, 0, tuned, model.max_trees, self.threads, callbacks)
 
     def _value(self, values: Values, report: Report) -> float:
-        recall = self._inner.hits(self.fit(values, report), self.k, self.threads).recall
+        found = []
+        for repeat, part in enumerate(self._inner):
+            fit = self.fit(values, repeat, report if repeat == 0 else None)
+            found.append(part.hits(fit, self.k, self.threads))
+        recall = Hits.concat(found).recall
         assert recall is not None
         return recall
 
@@ -185,6 +204,7 @@ class RankerTuning:
             "target": self.target,
             "settings": self._common.model_dump(mode="json", exclude={"top", "chunk_sessions", "submission"}),
             "unseen": UNSEEN_SHARE,
+            "inner": [INNER_SESSIONS, ENOUGH, REPEATS],
             "k": self.k,
             "lightgbm": lgb.__version__,
         }
@@ -207,12 +227,16 @@ class RankerTuning:
             raise InputError(self.matrix.path, None, problem, "give more sessions, or leave the target out (--targets)")
 
     def compare(self, values: Values) -> tuple[Hits, Hits]:
-        """Hits on the unseen sessions, of the run's settings and of these; each fitted on all that trials saw."""
-        fits = [self.fit(values_of(self.settings, self.target)), self.fit(values)]
+        """Hits on the unseen sessions, of the run's settings and of these; each fitted on all that trials saw.
+
+        Both are fitted as often as in a trial, and their hits pooled: one seed may be a lucky one.
+        """
+        sides = (values_of(self.settings, self.target), values)
+        fits = [[self.fit(side, repeat) for repeat in range(self.repeats)] for side in sides]
         found: tuple[list[Hits], list[Hits]] = ([], [])
         for part in self._unseen_parts():
-            for hits, fit in zip(found, fits, strict=True):
-                hits.append(part.hits(fit, self.k, self.threads))
+            for hits, of_side in zip(found, fits, strict=True):
+                hits.append(Hits.pooled([part.hits(fit, self.k, self.threads) for fit in of_side]))
         return Hits.concat(found[0]), Hits.concat(found[1])
 
     def _unseen_parts(self) -> Iterator[Part]:
@@ -221,7 +245,7 @@ class RankerTuning:
             yield Part.of(self.matrix, self.labels, sessions[start : start + CHUNK])
 
 
-@dataclass
+@dataclass(eq=False)
 class _Watch:
     """LightGBM's callback that reports the best inner value so far, at equal amounts of trees x learning rate."""
 

@@ -31,13 +31,8 @@ Found = Mapping[str, Hits]
 
 
 def _mean(runs: Sequence[Found]) -> dict[str, Hits]:
-    """Hits whose recall is the mean over the runs: sums of hits and of denominators, which are equal in all runs."""
-    summed = {}
-    for target in runs[0]:
-        hits = np.stack([found[target].hits for found in runs]).sum(axis=0, dtype=np.int32)
-        denominators = np.asarray(runs[0][target].denominators * np.int32(len(runs)))
-        summed[target] = Hits(np.asarray(hits), denominators, runs[0][target].ranks)
-    return summed
+    """Hits whose recall is the mean over the runs."""
+    return {target: Hits.pooled([found[target] for found in runs]) for target in runs[0]}
 
 
 def _lines(a: Sequence[Found], b: Sequence[Found], groups: Rows, weights: Mapping[str, float]) -> dict[str, Any]:
@@ -79,14 +74,16 @@ def _compare_pass(a: Sequence[KeptRun], b: Sequence[KeptRun], pass_name: str) ->
     if rows.size == 0:
         raise InputError(runs[-1].folder, None, f"shares no reported session with {runs[0]}", "rank more sessions")
     taken = [one.take(rows).rungs for one in kept]
-    weights = {target: float(runs[0].settings()[f"submissions.weights.{target}"]) for target in TARGETS}
+    settings = runs[0].settings()
+    weights = {target: float(settings[f"submissions.weights.{target}"]) for target in TARGETS}
     groups = runs[0].data(pass_name).target_log.groups[rows]
     rungs = {}
     for rung in RUNGS:
         of_rung = [found[rung] for found in taken]
         _require_same_depth(runs, of_rung)
         rungs[rung] = _lines(of_rung[: len(a)], of_rung[len(a) :], groups, weights)
-    return {"sessions": int(rows.size), "groups": int(np.unique(groups).size), "rungs": rungs}
+    counted = {"sessions": int(rows.size), "groups": int(np.unique(groups).size), "k": settings["submissions.k"]}
+    return {**counted, "rungs": rungs}
 
 
 def _settings(a: Sequence[KeptRun], b: Sequence[KeptRun]) -> dict[str, dict[str, list[Any]]]:
@@ -114,7 +111,7 @@ def _show(found: Mapping[str, Any], title: str) -> None:
             spread = f"{interval[0]:+.4f} to {interval[1]:+.4f}" if interval else ""
             cells = [number(line["a"]), number(line["b"]), "" if gain is None else f"{gain:+.4f}", spread]
             rows.append([f"{rung} {target}", *cells])
-    print(table(["recall@k", "A", "B", "B - A", "95 % interval"], rows))
+    print(table([f"recall@{found['k']}", "A", "B", "B - A", "95 % interval"], rows))
     for side in ("a_deviation", "b_deviation"):
         deviation = found["rungs"]["ranker"][TOTAL].get(side)
         if deviation is not None:
