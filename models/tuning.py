@@ -220,10 +220,13 @@ class RetrieverTuning:
         return value if value is not None else 2.0  # a half-life that is not set
 
     def compare(self, values: Values) -> tuple[Hits, Hits, I64]:
-        """Hits on rows that chose nothing, of the settings as they are and with these values, and their groups."""
-        log, labels = next_item_rows(self.log, self._halves[1])
-        before, after = self._hits(self.settings, (log, labels)), self._hits(self._prepared(values), (log, labels))
-        return before, after, np.asarray(log.groups)
+        """Hits on rows that chose nothing, of the settings as they are and with these values, and their groups.
+
+        Both are fitted as a run would fit them: on all sessions before the rows, unless the settings hold some out.
+        """
+        rows = next_item_rows(self.log, self._halves[1])
+        before, after = self._hits(self.settings, rows), self._hits(with_values(self.settings, values), rows)
+        return before, after, np.asarray(rows[0].groups)
 
 
 def _up_to(log: SessionLog, sessions: I64, draw: Any, mine: Any) -> I64:

@@ -1,8 +1,8 @@
 """Tuning of the rankers: which settings of a target's model find more, on sessions that chose nothing.
 
 A fifth of the groups is unseen: no trial knows their labels or features. A trial is trained on the rest, but an inner
-part that stops it early and gives its value; where that part is small, the trial is repeated with others. In the end the
-settings found and those to be beaten are fitted once more on the same sessions and meet on the unseen ones.
+part that stops it early and gives its value; where that part is small, the trial is repeated with others. In the end
+the settings found and those to be beaten are fitted once more on the same sessions and meet on the unseen ones.
 """
 
 import math
@@ -185,7 +185,7 @@ class RankerTuning:
         model = tuned.lambdarank
         callbacks = [] if report is None else [_Watch(report, model.learning_rate)]
         chosen = self._select(tuned)
-        return fit_fold(chosen, self._binned, self.target, 0, tuned, model.max_trees, self.threads, callbacks)
+        return fit_fold(chosen, self._binned, self.target, 0, tuned, model.max_trees, self.threads, callbacks=callbacks)
 
     def _value(self, values: Values, report: Report) -> float:
         found = []
