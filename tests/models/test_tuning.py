@@ -13,8 +13,8 @@ from models.factor_settings import AlsSettings
 from models.sequence import SequenceRetriever
 from models.settings import DEFAULT_RETRIEVERS
 from models.study import Choice, Space, Values, Whole
-from models.training_settings import GRU4RecSettings
 from models.trainer import Epoch
+from models.training_settings import GRU4RecSettings
 from models.tuning import SPACES, RetrieverTuning, as_tree, value_of, with_values
 
 CONDITIONS = Conditions(seed=1, threads=1)
