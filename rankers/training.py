@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -29,6 +29,7 @@ ALL = -1
 
 Mask = npt.NDArray[np.bool_]
 Evaluation = tuple[str, float, bool]
+Measure = Callable[[npt.NDArray[np.float64], Any], Evaluation]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +115,11 @@ def fit_fold(
     settings: RankersSettings,
     trees: int,
     threads: int = 0,
-    callbacks: Sequence[Callable[[Any], None]] = (),
+    watch: Callable[[float], None] | None = None,
 ) -> Fit:
     """Fit the model of one fold with early stopping, within ``trees``; or of ``ALL`` sessions, with so many.
 
-    callbacks : LightGBM's, called after every tree of a fit with early stopping
+    watch : hears after every tree what early stopping goes by; what it raises ends the fit
     """
     train_sessions = selection.training_sessions(fold)
     train_rows = selection.training_rows(fold)
@@ -135,8 +136,8 @@ def fit_fold(
             trees,
             [_dataset(selection, binned, inner_rows)],
             valid_names=["inner"],
-            feval=_ndcg_of(selection, inner_rows, model.eval_at),
-            callbacks=[*callbacks, lgb.early_stopping(model.early_stopping_rounds, verbose=False)],
+            feval=_watched(_ndcg_of(selection, inner_rows, model.eval_at), watch),
+            callbacks=[lgb.early_stopping(model.early_stopping_rounds, verbose=False)],
         )
         best, score = booster.best_iteration, float(booster.best_score["inner"]["ndcg"])
     return Fit(
@@ -150,7 +151,17 @@ def fit_fold(
     )
 
 
-def _ndcg_of(selection: Selection, rows: Mask, k: int) -> Callable[[npt.NDArray[np.float64], Any], Evaluation]:
+def _watched(measure: Measure, watch: Callable[[float], None] | None) -> Measure:
+    def both(scores: npt.NDArray[np.float64], data: Any) -> Evaluation:
+        found = measure(scores, data)
+        if watch is not None:
+            watch(found[1])
+        return found
+
+    return both
+
+
+def _ndcg_of(selection: Selection, rows: Mask, k: int) -> Measure:
     sizes = np.unique(selection.session[rows], return_counts=True)[1]
     offsets = np.cumsum([0, *sizes]).astype(np.int64)
     labels = selection.labels[rows]

@@ -1,8 +1,8 @@
 """Tuning of the rankers: which settings of a target's model find more, on sessions that chose nothing.
 
-A fifth of the groups is unseen: no trial knows their labels or features. A trial is trained on the rest, but an inner
-part that stops it early and gives its value; where that part is small, the trial is repeated with others. In the end
-the settings found and those to be beaten are fitted once more on the same sessions and meet on the unseen ones.
+A fifth of the groups is unseen: no trial knows their labels. A trial is trained on the rest, but an inner part that
+stops it early and gives its value; where that part is small, the trial is repeated with others. In the end the settings
+found and those to be beaten are fitted once more on the same sessions and meet on the unseen ones.
 """
 
 import math
@@ -180,12 +180,12 @@ class RankerTuning:
         return [Part.of(self.matrix, self.labels, np.flatnonzero(one.inner)) for one in chosen]
 
     def fit(self, values: Values, repeat: int = 0, report: Report | None = None) -> Fit:
-        """Train on the seen sessions with these settings; ``report`` hears of the inner NDCG as trees are added."""
+        """Train on the seen sessions with these settings; ``report`` hears of the inner part as trees are added."""
         tuned = self._settings(values, repeat)
         model = tuned.lambdarank
-        callbacks = [] if report is None else [_Watch(report, model.learning_rate)]
+        watch = None if report is None else _Watch(report, model.learning_rate)
         chosen = self._select(tuned)
-        return fit_fold(chosen, self._binned, self.target, 0, tuned, model.max_trees, self.threads, callbacks=callbacks)
+        return fit_fold(chosen, self._binned, self.target, 0, tuned, model.max_trees, self.threads, watch=watch)
 
     def _value(self, values: Values, report: Report) -> float:
         found = []
@@ -245,18 +245,20 @@ class RankerTuning:
             yield Part.of(self.matrix, self.labels, sessions[start : start + CHUNK])
 
 
-@dataclass(eq=False)
+@dataclass
 class _Watch:
-    """LightGBM's callback that reports the best inner value so far, at equal amounts of trees x learning rate."""
+    """Reports the best inner value so far, at equal amounts of trees x learning rate."""
 
     report: Report
     rate: float
+    trees: int = 0
     best: float = -np.inf
     step: int = 0
 
-    def __call__(self, env: Any) -> None:
-        self.best = max(self.best, float(env.evaluation_result_list[0][2]))
-        reached = int((env.iteration + 1) * self.rate * STEPS)
+    def __call__(self, value: float) -> None:
+        self.trees += 1
+        self.best = max(self.best, value)
+        reached = int(self.trees * self.rate * STEPS)
         for step in range(self.step + 1, reached + 1):
             self.report(step, self.best)
         self.step = max(self.step, reached)
