@@ -198,7 +198,9 @@ class RankerTuning:
 
     def search(self, journal: Path, trials: int) -> Found:
         """Go on with the study of this journal until so many trials have finished."""
-        self._check()
+        reason = self.why_not()
+        if reason is not None:
+            raise InputError(self.matrix.path, None, reason, "give more sessions, or leave the target out (--targets)")
         identity = {
             "matrix": self.matrix.digest,
             "target": self.target,
@@ -212,19 +214,17 @@ class RankerTuning:
         study = Study(journal, identity, SPACE, first, self.settings.seed)
         return study.run(self._value, trials, self.target)
 
-    def _check(self) -> None:
+    def why_not(self) -> str | None:
+        """Why there is nothing to search with; ``None`` if there is."""
         chosen = self._select(self._common)
-        train = int(chosen.training_sessions(0).sum())
-        problem = None
-        if train < self._common.min_sessions:
-            needed = self._common.min_sessions
-            problem = f"{train} sessions to train on have a positive for {self.target}, {needed} are needed"
-        elif not chosen.inner.any():
-            problem = f"no session is left to choose settings for {self.target} by"
-        elif self.labels.take(np.flatnonzero(self.unseen)).aids.size == 0:
-            problem = f"no unseen session has a label for {self.target}"
-        if problem is not None:
-            raise InputError(self.matrix.path, None, problem, "give more sessions, or leave the target out (--targets)")
+        train, needed = int(chosen.training_sessions(0).sum()), self._common.min_sessions
+        if train < needed:
+            return f"{train} sessions to train on have a positive for {self.target}, {needed} are needed"
+        if not chosen.inner.any():
+            return f"no session is left to choose settings for {self.target} by"
+        if self.labels.take(np.flatnonzero(self.unseen)).aids.size == 0:
+            return f"no unseen session has a label for {self.target}"
+        return None
 
     def compare(self, values: Values) -> tuple[Hits, Hits]:
         """Hits on the unseen sessions, of the run's settings and of these; each fitted on all that trials saw.

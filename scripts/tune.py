@@ -21,7 +21,7 @@ from events.passes import VALIDATION
 from models.study import Found
 from rankers import tuning
 from rankers.matrix import TrainingMatrix, read_matrix
-from scripts.artifacts import open_pass
+from scripts.artifacts import open_pass, say_left_out
 from scripts.cli import guarded, open_run, parser
 from scripts.pipeline import Run, digest_of, fingerprint
 from submissions.bootstrap import bootstrap_total
@@ -104,6 +104,8 @@ def _open(run: Run) -> tuple[TrainingMatrix, dict[str, LabelSet]]:
 def tune_rankers(run: Run, trials: int, targets: Sequence[str] | None) -> dict[str, Any]:
     """Search each target's settings; return what goes into the last line.
 
+    A target with too little to search with is left out and said, unless it is asked for or the only one.
+
     Raises
     ------
     InputError
@@ -119,8 +121,16 @@ def tune_rankers(run: Run, trials: int, targets: Sequence[str] | None) -> dict[s
     before: dict[str, Hits] = {}
     after: dict[str, Hits] = {}
     groups = None
-    for target in targets or tuple(matrix.labels):
-        search = tuning.RankerTuning(matrix, labels[target], target, settings.rankers, threads=settings.n_threads)
+    searches = {
+        target: tuning.RankerTuning(matrix, labels[target], target, settings.rankers, threads=settings.n_threads)
+        for target in targets or matrix.labels
+    }
+    reasons = {} if targets else {target: search.why_not() for target, search in searches.items()}
+    left_out = {target: reason for target, reason in reasons.items() if reason is not None}
+    if len(left_out) < len(searches):
+        say_left_out("tuning", left_out)
+        searches = {target: search for target, search in searches.items() if target not in left_out}
+    for target, search in searches.items():
         best = search.search(run.folder / "tuning" / f"{target}.jsonl", trials)
         _say(target, best)
         before[target], after[target] = search.compare(best.values)

@@ -49,7 +49,7 @@ def test_the_stages_in_the_order_of_the_readme_and_what_is_done_with_runs(tmp_pa
         assert done.returncode == 0, f"{line}\n{done.stderr}"
     assert (runs / "shop" / "submission" / "submission.csv").exists()
     assert (runs / "shop" / "validation" / "scores.json").exists()
-    assert (runs / "shop" / "tuning" / "orders.toml").exists()
+    assert (runs / "shop" / "tuning" / "clicks.toml").exists()
     shutil.copytree(runs / "shop", runs / "other")
     of_runs = [line for line in commands() if "runs/other" in line]
     assert len(of_runs) >= 2

@@ -123,6 +123,21 @@ def test_test_rows_and_target_sessions_do_not_choose_a_retriever(
     assert tuned(config, capsys, "--trials", 2, "--model", "als") == before
 
 
+def test_a_target_with_too_little_is_left_out_unless_asked_for(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    carts = ["--set", "rankers.min_sessions=100"]  # every third session has one
+    assert main(["--config", str(config), "--trials", "1", *carts]) == 0
+    shown = capsys.readouterr().out
+    assert "without tuning carts: " in shown
+    assert list(json.loads(shown.splitlines()[-1])["unseen"]) == ["clicks"]
+    assert "sessions to train on have a positive for carts" in said(
+        config, capsys, "--trials", 1, *carts, "--targets", "carts", "clicks"
+    )
+    nothing = said(config, capsys, "--trials", 1, "--set", "rankers.min_sessions=1000")
+    assert "sessions to train on have a positive for clicks, 1000 are needed" in nothing
+
+
 def test_mistakes_are_one_line(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "--trials: 0 trials find nothing" in said(config, capsys, "--trials", 0)
     assert "--model nothing: no such retriever" in said(config, capsys, "--trials", 1, "--model", "nothing")
