@@ -100,15 +100,29 @@ class Part:
         wanted = np.zeros(matrix.n_sessions, np.bool_)
         wanted[sessions] = True
         rows = np.repeat(wanted, lengths)
-        offsets = np.concatenate([[0], np.cumsum(lengths[sessions])]).astype(np.int64)
-        nothing = np.zeros((0, int(offsets[-1])), np.int16)
-        pool = Candidates(offsets, matrix.aids[rows], (), nothing, nothing.astype(np.float32))
+        pool = _pool(lengths[sessions], matrix.aids[rows])
         return cls(pool, np.ascontiguousarray(matrix.features(rows)), labels.take(sessions))
+
+    def take(self, sessions: npt.NDArray[np.int64]) -> "Part":
+        """Of these of its sessions (int64[m], ascending; copies)."""
+        lengths = np.diff(self.candidates.offsets)
+        wanted = np.zeros(lengths.size, np.bool_)
+        wanted[sessions] = True
+        rows = np.repeat(wanted, lengths)
+        return Part(
+            _pool(lengths[sessions], self.candidates.aids[rows]), self.features[rows], self.labels.take(sessions)
+        )
 
     def hits(self, fit: Fit, k: int, threads: int) -> Hits:
         """How the first ``k`` by a model meet the labels."""
         scores = Predictor.of([fit.text]).scores(self.features, threads)[0].astype(np.float32)
         return count_hits(top_lists(self.candidates, scores, k), self.labels, k)
+
+
+def _pool(lengths: npt.NDArray[np.int64], aids: npt.NDArray[np.int32]) -> Candidates:
+    """Candidates of sessions of these lengths, without sources."""
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    return Candidates(offsets, aids, (), np.zeros((0, aids.size), np.int16), np.zeros((0, aids.size), np.float32))
 
 
 @dataclass(frozen=True)
@@ -177,7 +191,9 @@ class RankerTuning:
     def _inner(self) -> list[Part]:
         values = values_of(self._common, self.target)
         chosen = [self._select(self._settings(values, repeat)) for repeat in range(self.repeats)]
-        return [Part.of(self.matrix, self.labels, np.flatnonzero(one.inner)) for one in chosen]
+        every = np.flatnonzero(np.any([one.inner for one in chosen], axis=0))
+        whole = Part.of(self.matrix, self.labels, every)  # the file is read once: these sessions are all over it
+        return [whole.take(np.searchsorted(every, np.flatnonzero(one.inner))) for one in chosen]
 
     def fit(self, values: Values, repeat: int = 0, report: Report | None = None) -> Fit:
         """Train on the seen sessions with these settings; ``report`` hears of the inner part as trees are added."""
