@@ -1,6 +1,6 @@
 """Sequence models as retrievers: one encoder of the session, one item table, trained to predict what comes later."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -48,6 +48,7 @@ class SequenceRetriever:
         self._device = pick_device(settings.training.device)
         self.targets: tuple[str, ...] = ()
         self.history: list[Epoch] = []
+        self.on_epoch: Callable[[Epoch], None] | None = None
         self._network: SessionNetwork | None = None
         self._table: F32 = np.zeros((0, settings.dim), np.float32)
         self._vectors = self._table
@@ -72,7 +73,7 @@ class SequenceRetriever:
         task = self._new_task(network, weight.to(self._device), train, held_out, items)
         identity = [type(self).__name__, self.settings.model_dump(mode="json"), len(log), log.n_events, sorted(log.has)]
         trainer = Trainer(self.name, training.model_copy(update={"threads": self._threads}), self._work, identity)
-        self.history = trainer.run(task)
+        self.history = trainer.run(task, self.on_epoch)
         self._table = items.spread(task.inputs())
         self._vectors = network.items(torch.from_numpy(self._table)).detach().numpy()
         self._set(network, log.has)

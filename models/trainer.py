@@ -8,7 +8,7 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -112,11 +112,14 @@ class Trainer:
         text = json.dumps([name, settings.model_dump(mode="json"), identity], sort_keys=True, default=str)
         self._identity = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
-    def run(self, task: Task) -> list[Epoch]:
-        """Train to the end, from the checkpoint if there is one; the task is left with its best epoch's weights."""
+    def run(self, task: Task, on_epoch: Callable[[Epoch], None] | None = None) -> list[Epoch]:
+        """Train to the end, from the checkpoint if there is one; the task is left with its best epoch's weights.
+
+        on_epoch : called after each epoch; what it raises ends the training
+        """
         device = pick_device(self.settings.device)
         with process_group(device.type), torch_threads(self.settings.threads), torch.random.fork_rng():
-            return _Training(self, task, device).run()
+            return _Training(self, task, device).run(on_epoch)
 
 
 class _Training:
@@ -142,7 +145,7 @@ class _Training:
     def _start_epoch(self) -> None:
         self.total, self.predictions, self.tokens, self.seconds = 0.0, 0, 0, 0.0
 
-    def run(self) -> list[Epoch]:
+    def run(self, on_epoch: Callable[[Epoch], None] | None) -> list[Epoch]:
         self._resume()
         writer = self._writer()
         hidden = None if self.rank == 0 else True
@@ -152,6 +155,8 @@ class _Training:
                 self._train_epoch(bar, writer)
                 if self.rank == 0:
                     self._save()
+                if on_epoch is not None:
+                    on_epoch(self.history[-1])
         if writer is not None:
             writer.close()
         if self.best is not None:

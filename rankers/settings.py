@@ -12,7 +12,7 @@ Share = float
 
 
 class LambdaRankSettings(BaseModel):
-    """LightGBM's LambdaRank, the same for every target; LightGBM's own names."""
+    """LightGBM's LambdaRank, with LightGBM's own names."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -30,6 +30,22 @@ class LambdaRankSettings(BaseModel):
     early_stopping_rounds: int = Field(40, ge=1)
     eval_at: int = Field(20, ge=1)
     """Early stopping watches the NDCG at this place."""
+
+
+class TargetSettings(BaseModel):
+    """What is different for one target: only keys that are given count, the others are as for all."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    negatives: Share = Field(1.0, gt=0, le=1)
+    """In place of the target's share in ``rankers.negatives``."""
+    lambdarank: LambdaRankSettings = LambdaRankSettings()
+
+    @model_validator(mode="after")
+    def _check_bins(self) -> Self:
+        if "max_bin" in self.lambdarank.model_fields_set:
+            raise ValueError("max_bin is common to all targets, as their models share the bins: set it in lambdarank")
+        return self
 
 
 class RankersSettings(BaseModel):
@@ -58,6 +74,9 @@ class RankersSettings(BaseModel):
     """Sessions outside training that are ranked and reported, at most: a sample has an interval, and costs less."""
     negatives: dict[str, Share] = {"clicks": 0.25, "carts": 0.6, "orders": 0.8}
     """Share of the candidates that are no positives which a model is trained on."""
+    targets: dict[str, TargetSettings] = {}
+    """By target, the settings that differ from the common ones:
+    ``[rankers.targets.orders] lambdarank = { num_leaves = 31 }``."""
     submission: Literal["mean_of_folds", "refit"] = "refit"
     """What scores sessions outside the folds: the mean of the fold models, or one model trained on every session with
     the folds' median number of trees."""
@@ -74,10 +93,26 @@ class RankersSettings(BaseModel):
                 raise ValueError(f"negatives: unknown target {target!r}, use {', '.join(TARGETS)}")
             if not 0 < share <= 1:
                 raise ValueError(f"negatives.{target} must be over 0 and at most 1")
+        for target in self.targets:
+            if target not in TARGETS:
+                raise ValueError(f"targets: unknown target {target!r}, use {', '.join(TARGETS)}")
         return self
+
+    def of(self, target: str) -> "RankersSettings":
+        """The settings of one target, with its own in place of the common ones."""
+        own = self.targets.get(target)
+        if own is None:
+            return self
+        given = {key: getattr(own.lambdarank, key) for key in own.lambdarank.model_fields_set}
+        negatives = {**self.negatives, target: self.negative_share(target)}
+        lambdarank = self.lambdarank.model_copy(update=given)
+        return self.model_copy(update={"lambdarank": lambdarank, "negatives": negatives, "targets": {}})
 
     def negative_share(self, target: str) -> float:
         """Share of a target's negatives to train on; all where the settings do not name the target."""
+        own = self.targets.get(target)
+        if own is not None and "negatives" in own.model_fields_set:
+            return own.negatives
         return self.negatives.get(target, 1.0)
 
     def training_sessions(self, n_features: int, labelled: Mapping[str, float], pool_size: int = 100) -> int:
@@ -88,7 +123,8 @@ class RankersSettings(BaseModel):
         if self.max_sessions is not None:
             return self.max_sessions
         fits = 1 + (self.folds - 1 if self.folds > 1 else 1 - self.holdout_share)  # the refit, and the folds
-        rows = rows_per_session(labelled, self.negatives, fits, pool_size)
+        shares = {target: self.negative_share(target) for target in labelled}
+        rows = rows_per_session(labelled, shares, fits, pool_size)
         return min(
             sessions_that_fit(n_features, pool_size, memory_bytes()),
             sessions_within(self.max_work, rows, n_features, self.lambdarank.max_trees),
@@ -98,8 +134,12 @@ class RankersSettings(BaseModel):
         """What :meth:`training_sessions` and the draw depend on, besides data and machine."""
         if self.max_sessions is not None:
             return self.model_dump(mode="json", include={"max_sessions", "seed"})
-        kept = {"seed", "max_work", "folds", "holdout_share", "negatives"}
-        return self.model_dump(mode="json", include=kept) | {"max_trees": self.lambdarank.max_trees}
+        kept = {"seed", "max_work", "folds", "holdout_share"}
+        shares = {target: self.negative_share(target) for target in TARGETS}
+        return self.model_dump(mode="json", include=kept) | {
+            "negatives": shares,
+            "max_trees": self.lambdarank.max_trees,
+        }
 
     def fit_settings(self) -> dict[str, Any]:
         """What a fitted model depends on, besides its data."""

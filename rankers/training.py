@@ -29,6 +29,7 @@ ALL = -1
 
 Mask = npt.NDArray[np.bool_]
 Evaluation = tuple[str, float, bool]
+Measure = Callable[[npt.NDArray[np.float64], Any], Evaluation]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +115,12 @@ def fit_fold(
     settings: RankersSettings,
     trees: int,
     threads: int = 0,
+    watch: Callable[[float], None] | None = None,
 ) -> Fit:
-    """Fit the model of one fold with early stopping, within ``trees``; or of ``ALL`` sessions, with so many."""
+    """Fit the model of one fold with early stopping, within ``trees``; or of ``ALL`` sessions, with so many.
+
+    watch : hears after every tree what early stopping goes by; what it raises ends the fit
+    """
     train_sessions = selection.training_sessions(fold)
     train_rows = selection.training_rows(fold)
     train = _dataset(selection, binned, train_rows)
@@ -131,7 +136,7 @@ def fit_fold(
             trees,
             [_dataset(selection, binned, inner_rows)],
             valid_names=["inner"],
-            feval=_ndcg_of(selection, inner_rows, model.eval_at),
+            feval=_watched(_ndcg_of(selection, inner_rows, model.eval_at), watch),
             callbacks=[lgb.early_stopping(model.early_stopping_rounds, verbose=False)],
         )
         best, score = booster.best_iteration, float(booster.best_score["inner"]["ndcg"])
@@ -146,7 +151,17 @@ def fit_fold(
     )
 
 
-def _ndcg_of(selection: Selection, rows: Mask, k: int) -> Callable[[npt.NDArray[np.float64], Any], Evaluation]:
+def _watched(measure: Measure, watch: Callable[[float], None] | None) -> Measure:
+    def both(scores: npt.NDArray[np.float64], data: Any) -> Evaluation:
+        found = measure(scores, data)
+        if watch is not None:
+            watch(found[1])
+        return found
+
+    return both
+
+
+def _ndcg_of(selection: Selection, rows: Mask, k: int) -> Measure:
     sizes = np.unique(selection.session[rows], return_counts=True)[1]
     offsets = np.cumsum([0, *sizes]).astype(np.int64)
     labels = selection.labels[rows]
@@ -220,7 +235,7 @@ class _Trainer:
     @cached_property
     def selections(self) -> dict[str, Selection]:
         """Of every target of the matrix, so that no fit depends on which of them are asked for or kept."""
-        return {target: select(self.matrix, target, self.settings) for target in self.matrix.labels}
+        return {target: select(self.matrix, target, self.settings.of(target)) for target in self.matrix.labels}
 
     @cached_property
     def binned(self) -> Binned:
@@ -258,7 +273,9 @@ class _Trainer:
             yield _kept(self.work, target, ALL, digest) or self._fit(target, ALL, max(median, 1), digest)
 
     def _fit(self, target: str, fold: int, trees: int, digest: str) -> Fit:
-        fit = fit_fold(self.selections[target], self.binned, target, fold, self.settings, trees, self.threads)
+        fit = fit_fold(
+            self.selections[target], self.binned, target, fold, self.settings.of(target), trees, self.threads
+        )
         _keep(self.work, fit, digest)
         return fit
 

@@ -9,7 +9,7 @@ from events.lists import Lists
 from features.drift import Summary, drift
 from scripts.artifacts import open_pass
 from scripts.cli import stage_main
-from scripts.ladder import evaluate, show
+from scripts.ladder import HITS, evaluate, show
 from scripts.pipeline import Run, Stage
 from scripts.settings import Settings
 
@@ -36,7 +36,7 @@ def _work(run: Run, pass_name: str, folder: Path) -> dict[str, Any]:
     rank = run.need(pass_name, "rank")
     lists = rank / "lists"
     ranked = {target: Lists.load(lists / target) for target in data.targets if (lists / target).is_dir()}
-    scores = evaluate(run, data, ranked, need_array(rank, "reported"))
+    scores = evaluate(run, data, ranked, folder / HITS, need_array(rank, "reported"))
     scores["drift"] = dict(_drift(run))
     write_json(folder / "scores.json", scores)
     return {"rows": len(data.target_log)}

@@ -1,6 +1,7 @@
 """The ladder: popularity, history, rules and ranker on the same sessions, and the recall of what they choose from."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,11 +22,15 @@ from scripts.artifacts import open_matrices, open_sources
 from scripts.pipeline import Run
 from submissions.bootstrap import bootstrap_total
 from submissions.candidate_recall import CandidateRecall
+from submissions.kept_hits import KeptHits
 from submissions.metrics import Hits, Scores, hits_by_target
 from submissions.report import evaluation, ladder_table, report
 from submissions.slices import length_buckets, slice_scores
 
 POOL = "pool"
+
+HITS = "hits"
+"""Folder, in that of the stage that evaluates, of each session's hits."""
 
 SHOWN_DRIFT = 5
 """Drifting features that are printed."""
@@ -90,11 +95,14 @@ def _evaluation(
     return evaluation(ladder, recall or {}, intervals)
 
 
-def evaluate(run: Run, data: PassData, ranked: Mapping[str, Lists], rows: Rows | None = None) -> dict[str, Any]:
+def evaluate(
+    run: Run, data: PassData, ranked: Mapping[str, Lists], kept: Path, rows: Rows | None = None
+) -> dict[str, Any]:
     """All scores of a pass, as they go into ``scores.json``.
 
     ranked : target to the rankers' lists of the target sessions ``rows`` (int64, all of them by default); all rungs are
              scored on these sessions, and those below the ranker on every session, too
+    kept   : folder to be made for the hits of each session, which ``scripts.compare`` reads
     """
     assert data.labels is not None
     settings = run.settings
@@ -111,6 +119,7 @@ def evaluate(run: Run, data: PassData, ranked: Mapping[str, Lists], rows: Rows |
         if labels[target].aids.size == 0:
             print(f"  no session has a label for {target}: it is reported as absent, the total goes over the others")
     hits["ranker"] = hits_by_target(ranked, labels, k)
+    KeptHits(np.arange(len(log)) if rows is None else rows, hits).save(kept)
     sources = open_sources(run, data)
     recall = candidate_recall(sources, log, labels, data.targets, settings.rankers.chunk_sessions)
     scores = _evaluation(hits, log.groups, weights, recall)

@@ -9,7 +9,7 @@ from rankers.models import Rankers
 from rankers.scoring import score_log
 from scripts.artifacts import open_items, open_pass, open_scorer
 from scripts.cli import stage_main
-from scripts.ladder import evaluate, show
+from scripts.ladder import HITS, evaluate, show
 from scripts.pipeline import Run, Stage
 from scripts.settings import Settings
 from submissions.kaggle_csv import write_submission
@@ -37,7 +37,7 @@ def _work(run: Run, pass_name: str, folder: Path) -> dict[str, Any]:
     for warning in require_valid(folder / CSV, data.target_ids, tuple(lists), items, k):
         print(f"  {warning}")
     if data.labels is not None:
-        write_json(folder / "scores.json", evaluate(run, data, lists))
+        write_json(folder / "scores.json", evaluate(run, data, lists, folder / HITS))
     return {"rows": rows, "sessions": len(data.target_log)}
 
 

@@ -84,6 +84,19 @@ class Hits:
             np.concatenate([part.ranks for part in parts]),
         )
 
+    @classmethod
+    def pooled(cls, parts: "Sequence[Hits]") -> "Hits":
+        """Several rankings of the same sessions as one, whose recall is the mean of theirs; without ranks.
+
+        >>> once = Hits(np.array([1], np.int32), np.array([2], np.int32), np.array([1], np.int32))
+        >>> never = Hits(np.array([0], np.int32), np.array([2], np.int32), np.array([0], np.int32))
+        >>> Hits.pooled([once, never]).recall
+        0.25
+        """
+        hits = np.stack([part.hits for part in parts]).sum(axis=0, dtype=np.int32)
+        denominators = np.stack([part.denominators for part in parts]).sum(axis=0, dtype=np.int32)
+        return cls(np.asarray(hits), np.asarray(denominators), np.zeros(len(parts[0]), np.int32))
+
     @property
     def recall(self) -> float | None:
         """Sum of hits over sum of denominators; ``None`` if no session has a label."""

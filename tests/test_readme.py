@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -36,15 +37,26 @@ def test_every_command_is_of_a_kind_that_is_tested_here():
     assert [line for line in commands() if not line.startswith(kinds)] == []
 
 
-def test_the_stages_in_the_order_of_the_readme(tmp_path):
+def test_the_stages_in_the_order_of_the_readme_and_what_is_done_with_runs(tmp_path):
     lines = [line for line in commands() if "--config configs/shop.toml" in line]
-    assert len(lines) >= 8
+    assert len(lines) >= 9
+    runs = tmp_path / "runs"
     for line in lines:
-        small = ["--set", f"runs={tmp_path}", "--set", "shop.train_sessions=3000", "--set", "threads=2"]
+        small = ["--set", f"runs={runs}", "--set", "shop.train_sessions=3000", "--set", "threads=2"]
+        if "scripts.tune" in line:
+            small += ["--trials", "2"]
         done = run(python(line) + small, ROOT)
         assert done.returncode == 0, f"{line}\n{done.stderr}"
-    assert (tmp_path / "shop" / "submission" / "submission.csv").exists()
-    assert (tmp_path / "shop" / "validation" / "scores.json").exists()
+    assert (runs / "shop" / "submission" / "submission.csv").exists()
+    assert (runs / "shop" / "validation" / "scores.json").exists()
+    assert (runs / "shop" / "tuning" / "clicks.toml").exists()
+    shutil.copytree(runs / "shop", runs / "other")
+    of_runs = [line for line in commands() if "runs/other" in line]
+    assert len(of_runs) >= 2
+    for line in of_runs:
+        done = run(python(line), tmp_path)
+        assert done.returncode == 0, f"{line}\n{done.stderr}"
+    assert (tmp_path / "blend.csv").read_bytes() == (runs / "shop" / "submission" / "submission.csv").read_bytes()
 
 
 def test_scoring_a_file(tmp_path):

@@ -48,3 +48,16 @@ def test_the_sample_depends_on_what_it_says() -> None:
     sized = RankersSettings()
     for update in ({"folds": 1}, {"max_work": 1.0}, {"negatives": {}}, {"seed": 3}, {"holdout_share": 0.3}):
         assert sized.sampling() != sized.model_copy(update=update).sampling()
+
+
+def test_a_target_has_settings_of_its_own() -> None:
+    given = {"negatives": {"orders": 0.9}, "targets": {"orders": {"negatives": 0.5, "lambdarank": {"num_leaves": 31}}}}
+    settings = RankersSettings.model_validate(given)
+    own = settings.of("orders")
+    assert (own.lambdarank.num_leaves, own.negative_share("orders")) == (31, 0.5)
+    assert own.lambdarank.learning_rate == settings.lambdarank.learning_rate
+    assert settings.of("carts") == settings
+    assert settings.lambdarank.num_leaves != 31
+    for wrong in ({"orders": {"lambdarank": {"max_bin": 63}}}, {"views": {}}, {"orders": {"negatives": 0.0}}):
+        with pytest.raises(ValidationError):
+            RankersSettings.model_validate({"targets": wrong})

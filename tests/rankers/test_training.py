@@ -162,6 +162,14 @@ def test_rows_are_binned_once_and_no_row_is_lost(matrix: TrainingMatrix) -> None
     assert (part.get_group() == np.unique(one.session[rows], return_counts=True)[1]).all()
 
 
+def test_settings_of_a_target_change_its_models_alone(matrix: TrainingMatrix, tmp_path: Path) -> None:
+    plain = train_rankers(matrix, QUICK, tmp_path / "plain", progress=False)
+    own = RankersSettings.model_validate({"targets": {"carts": {"lambdarank": {"num_leaves": 3}}}}).targets
+    other = train_rankers(matrix, QUICK.model_copy(update={"targets": own}), tmp_path / "own", progress=False)
+    same = {a.name for a, b in zip(plain.fits, other.fits, strict=True) if a.text == b.text}
+    assert same == {fit.name for fit in plain.fits if fit.target == "clicks"}
+
+
 def test_work_bounds_the_trees(matrix: TrainingMatrix, tmp_path: Path) -> None:
     def rankers(max_work: float) -> Rankers:
         settings = QUICK.model_copy(update={"max_work": max_work})
