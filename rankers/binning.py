@@ -1,7 +1,7 @@
 """Features binned once; every fit of every target takes its rows from the same bins.
 
-Bounds of bins are drawn from a sample of all rows of the matrix, those of held-out sessions among them: which rows are
-sampled knows no label and no setting, and one set of bounds makes all models compare a feature with the same thresholds.
+Bounds of bins are drawn from a sample of all rows of the matrix, those of held-out sessions among them. Which rows are
+sampled knows no label and no setting, and one set of bounds makes all models compare a feature at the same thresholds.
 """
 
 from collections.abc import Iterable, Mapping
