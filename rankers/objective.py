@@ -25,14 +25,16 @@ from rankers.ndcg import count_grades, ideal_gain
 
 RANGES: Final = 64
 """Ranges of sessions, whatever the threads."""
+TAIL: Final = 6.0
+"""A row that is this many times the softness beyond the border counts as outside."""
 NEAR: Final = 0.01
 """Keeps the pairs of equal scores finite where a pair's weight is divided by the distance of its scores."""
 
 
 @kernel
 def recall_gradients(
-    start: int, stop: int, offsets: I64, labels: I8, scores: F64, gains: F64, stands_for: float, k: int, norm: bool,
-    best_rows: I32, best_scores: F64, outside: I32, sums: F64, grad: F32, hess: F32,
+    start: int, stop: int, offsets: I64, labels: I8, scores: F64, gains: F64, stands_for: float, k: int,
+    softness: float, norm: bool, best_rows: I32, best_scores: F64, sums: F64, grad: F32, hess: F32,
 ) -> None:  # fmt: skip
     """Gradients and second derivatives of the rows of sessions ``start:stop``.
 
@@ -41,9 +43,10 @@ def recall_gradients(
     scores     : float64[R]; ties rank in the order of the rows
     gains      : float64[grades] ascending, 0 for grade 0
     stands_for : negatives of the pool that a kept one stands for, at least 1
+    softness   : places over which a row passes from inside to outside; 0 for a sharp border
     norm       : divide a pair's weight by NEAR + the distance of its scores, and multiply a session's gradients by
                  log2(1+s) / s, where s is their sum
-    best_rows, best_scores, outside, sums : int32[k], float64[k], int32[n], float64[2, n], scratch; n rows has the
+    best_rows, best_scores, sums : int32[d], float64[d], float64[3, n], scratch; d places are looked at, n rows has the
                  longest session
     grad, hess : float32[R], of which the rows of these sessions are written
     """
@@ -51,37 +54,31 @@ def recall_gradients(
     for s in range(start, stop):
         first, n = offsets[s], offsets[s + 1] - offsets[s]
         label, score = labels[first : first + n], scores[first : first + n]
-        slope, bend = sums[0, :n], sums[1, :n]
+        slope, bend, inside = sums[0, :n], sums[1, :n], sums[2, :n]
         slope[:] = 0.0
         bend[:] = 0.0
-        count_grades(labels, first, first + n, counts)
+        inside[:] = 0.0
+        positives = count_grades(labels, first, first + n, counts)
         size, worst = 0, np.inf
         for row in range(n):
-            size = insert_best(best_rows, best_scores, size, k, row, score[row])
+            size = insert_best(best_rows, best_scores, size, best_rows.size, row, score[row])
             worst = min(worst, score[row])
-        inside, before = 0, 0.0
-        while inside < size and before < k:
-            before += 1.0 if label[best_rows[inside]] > 0 else stands_for
-            inside += 1
-        positives = rest = 0  # outside: the positives, then the others
-        for positive in (True, False):
-            for row in range(n):
-                if (label[row] > 0) == positive:
-                    last = best_scores[inside - 1]
-                    if score[row] < last or (score[row] == last and row > best_rows[inside - 1]):
-                        outside[rest] = row
-                        rest += 1
-            positives = rest if positive else positives
+        before = 0.0
+        for place in range(size):
+            if softness > 0.0:
+                inside[best_rows[place]] = 1.0 / (1.0 + math.exp((before + 0.5 - k) / softness))
+            else:
+                inside[best_rows[place]] = 1.0 if before < k else 0.0
+            before += 1.0 if label[best_rows[place]] > 0 else stands_for
+        scaled = norm and positives > 0 and best_scores[0] != worst
         ideal, total = ideal_gain(counts, gains, k), 0.0
-        scaled = norm and n > 0 and best_scores[0] != worst
-        for place in range(inside):
-            i = best_rows[place]
-            for at in range(rest if label[i] > 0 else positives):
-                j = outside[at]
-                if label[i] == label[j]:
+        for high in range(n if positives > 0 else 0):
+            if label[high] == 0:
+                continue
+            for low in range(n):
+                if label[low] >= label[high] or inside[low] == inside[high]:
                     continue
-                weight = abs(gains[label[i]] - gains[label[j]]) / ideal
-                high, low = (i, j) if label[i] > label[j] else (j, i)
+                weight = (gains[label[high]] - gains[label[low]]) * abs(inside[high] - inside[low]) / ideal
                 ahead = score[high] - score[low]
                 if scaled:
                     weight /= NEAR + abs(ahead)
@@ -98,7 +95,7 @@ def recall_gradients(
 
 
 def recall_objective(
-    offsets: I64, labels: I8, gains: F64, share: float, k: int, norm: bool, threads: int
+    offsets: I64, labels: I8, gains: F64, share: float, k: int, softness: float, norm: bool, threads: int
 ) -> Callable[[F64, Any], tuple[F32, F32]]:
     """The objective of a training set, as ``lgb.train`` wants it.
 
@@ -107,18 +104,19 @@ def recall_objective(
     """
     bounds = costly_bounds(offsets, RANGES)
     longest = int(np.diff(offsets).max(initial=0))
+    depth = k + math.ceil(TAIL * softness)
     workers = threads or len(os.sched_getaffinity(0))
 
     def gradients(scores: F64, _: Any) -> tuple[F32, F32]:
         grad, hess = np.empty(labels.size, np.float32), np.empty(labels.size, np.float32)
 
-        def work(scratch: tuple[I32, F64, I32, F64], start: int, stop: int) -> None:
+        def work(scratch: tuple[I32, F64, F64], start: int, stop: int) -> None:
             recall_gradients(
-                start, stop, offsets, labels, scores, gains, 1.0 / share, k, norm, *scratch, grad, hess
-            )  # fmt: skip
+                start, stop, offsets, labels, scores, gains, 1.0 / share, k, softness, norm, *scratch, grad, hess
+            )
 
-        def scratch() -> tuple[I32, F64, I32, F64]:
-            return np.empty(k, np.int32), np.empty(k), np.empty(longest, np.int32), np.empty((2, longest))
+        def scratch() -> tuple[I32, F64, F64]:
+            return np.empty(depth, np.int32), np.empty(depth), np.empty((3, longest))
 
         run_ranges(work, bounds, workers, scratch)
         return grad, hess

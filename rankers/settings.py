@@ -66,6 +66,7 @@ class TargetSettings(_OnlyGiven):
     """What is different for one target; what is not given is as for all."""
 
     objective: Objective = "lambdarank"
+    softness: float = Field(0.0, ge=0)
     stop_by: Measure = "ndcg"
     negatives: Annotated[Share, Field(gt=0, le=1)] = 1.0
     """In place of the target's share in ``rankers.negatives``."""
@@ -105,6 +106,8 @@ class RankersSettings(BaseModel):
     objective: Objective = "lambdarank"
     """``lambdarank`` weighs a pair by what a swap changes of the NDCG; ``recall`` by what it changes of the recall at
     ``lambdarank.eval_at``: only pairs of which one lies inside count."""
+    softness: float = Field(0.0, ge=0)
+    """Places over which the objective ``recall`` lets a row pass from inside to outside; 0 for a sharp border."""
     stop_by: Measure = "ndcg"
     """What early stopping watches on the inner split."""
     seeds: int = Field(1, ge=1, le=50)
@@ -148,7 +151,7 @@ class RankersSettings(BaseModel):
         own = self.targets.get(name)
         if own is None:
             return self
-        given = {key: getattr(own, key) for key in own.model_fields_set & {"objective", "stop_by"}}
+        given = {key: getattr(own, key) for key in own.model_fields_set & {"objective", "softness", "stop_by"}}
         overrides = {key: getattr(own.lambdarank, key) for key in own.lambdarank.model_fields_set}
         lambdarank = self.lambdarank.model_copy(update=overrides)
         negatives = {**self.negatives, name: self.negative_share(name)}
@@ -209,7 +212,7 @@ class RankersSettings(BaseModel):
     def fit_settings(self, name: str) -> dict[str, Any]:
         """What a model of this name depends on, besides its data, its negatives and the bound of its trees."""
         kept = {"seed", "folds", "holdout_share", "inner_share", "inner_sessions", "min_sessions", "objective",
-                "stop_by", "lambdarank"}  # fmt: skip
+                "softness", "stop_by", "lambdarank"}  # fmt: skip
         found = self.of(name).model_dump(mode="json", include=kept)
         return found | {"gains": self.gains} if name == MULTI else found
 

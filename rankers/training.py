@@ -82,7 +82,7 @@ def fit_fold(
         share = settings.negative_share(target)
         offsets, labels = _sessions(selection, train_rows)
         given["objective"] = recall_objective(
-            offsets, labels, gains, share, model.eval_at, model.lambdarank_norm, threads
+            offsets, labels, gains, share, model.eval_at, settings.softness, model.lambdarank_norm, threads
         )
     elif target == MULTI:
         given["label_gain"] = gains.tolist()
