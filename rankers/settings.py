@@ -97,12 +97,16 @@ class RankersSettings(BaseModel):
     where the sample is still too large for it, each fit gets fewer trees."""
     reported_sessions: int = Field(100_000, ge=1)
     """Sessions outside training that are ranked and reported, at most: a sample has an interval, and costs less."""
+    backend: Literal["lightgbm", "xgboost"] = "lightgbm"
+    """Who grows the trees. XGBoost is an extra (``pip install cartograph[xgboost]``), and may use a GPU."""
+    device: Literal["cpu", "cuda"] = "cpu"
+    """Where XGBoost grows them; LightGBM knows the CPU only."""
     mode: Literal["per_target", "multi_target", "both"] = "per_target"
     """``per_target`` fits one model for each target, ``multi_target`` a single one (named ``all``) that ranks for every
     target by graded gains; ``both`` fits all of them, and a target is ranked by the mean of its own model's and the
     single one's scores, each standardised within the session."""
     gains: dict[str, float] = {"clicks": 1.0, "carts": 3.0, "orders": 6.0}
-    """Gain of a candidate for the model of every target, by the highest-valued target that it is a label of."""
+    """Gain of a candidate for the model of every target, by the last of these that it is a label of: they ascend."""
     objective: Objective = "lambdarank"
     """``lambdarank`` weighs a pair by what a swap changes of the NDCG; ``recall`` by what it changes of the recall at
     ``lambdarank.eval_at``: only pairs of which one lies inside count."""
@@ -139,11 +143,13 @@ class RankersSettings(BaseModel):
                 raise ValueError(f"negatives: unknown target {name!r}, use {', '.join(MODELS)}")
             if not 0 < share <= 1:
                 raise ValueError(f"negatives.{name} must be over 0 and at most 1")
+        if self.backend == "lightgbm" and self.device != "cpu":
+            raise ValueError('device: LightGBM grows its trees on the CPU; set backend = "xgboost" for a GPU')
         for name in self.targets:
             if name not in MODELS:
                 raise ValueError(f"targets: unknown target {name!r}, use {', '.join(MODELS)}")
-        if set(self.gains) != set(TARGETS) or min(self.gains.values()) <= 0:
-            raise ValueError(f"gains: give {', '.join(TARGETS)} a gain over 0 each")
+        if set(self.gains) != set(TARGETS) or (np.diff(self.gain_table()) < 0).any() or self.gains[TARGETS[0]] <= 0:
+            raise ValueError(f"gains: give {', '.join(TARGETS)} a gain over 0 each, none smaller than the one before")
         return self
 
     def of(self, name: str) -> "RankersSettings":
@@ -211,8 +217,8 @@ class RankersSettings(BaseModel):
 
     def fit_settings(self, name: str) -> dict[str, Any]:
         """What a model of this name depends on, besides its data, its negatives and the bound of its trees."""
-        kept = {"seed", "folds", "holdout_share", "inner_share", "inner_sessions", "min_sessions", "objective",
-                "softness", "stop_by", "lambdarank"}  # fmt: skip
+        kept = {"seed", "folds", "holdout_share", "inner_share", "inner_sessions", "min_sessions", "backend",
+                "device", "objective", "softness", "stop_by", "lambdarank"}  # fmt: skip
         found = self.of(name).model_dump(mode="json", include=kept)
         return found | {"gains": self.gains} if name == MULTI else found
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
+from rankers import xgboost_backend
 from rankers.binning import Binned, bin_rows
 from rankers.keeping import keep, kept
 from rankers.matrix import TrainingMatrix
@@ -24,8 +25,7 @@ from rankers.selection import ALL, Mask, Selection, select
 from rankers.settings import MULTI, RankersSettings
 from rankers.sizing import trees_within
 from rankers.standard import describe, stacked_names
-
-Evaluation = tuple[str, float, bool]
+from rankers.xgboost_backend import Gradients, Held, Measure, hold_rows
 
 
 def parameters(settings: RankersSettings, threads: int, seed: int = 0) -> dict[str, Any]:
@@ -56,7 +56,7 @@ def parameters(settings: RankersSettings, threads: int, seed: int = 0) -> dict[s
 
 def fit_fold(
     selection: Selection,
-    binned: Binned,
+    binned: Binned | Held,
     target: str,
     fold: int,
     settings: RankersSettings,
@@ -76,35 +76,18 @@ def fit_fold(
     train_sessions = selection.training_sessions(fold, half)
     train_rows = selection.training_rows(fold, half)
     train = _dataset(selection, binned, train_rows)
-    model = settings.lambdarank
-    given = parameters(settings, threads, seed)
+    gradients, inner, measure = None, None, None
     if settings.objective == "recall":
-        share = settings.negative_share(target)
-        offsets, labels = _sessions(selection, train_rows)
-        given["objective"] = recall_objective(
-            offsets, labels, gains, share, model.eval_at, settings.softness, model.lambdarank_norm, threads
-        )
-    elif target == MULTI:
-        given["label_gain"] = gains.tolist()
-    if fold == ALL:
-        booster = lgb.train(given, train, trees)
-        best, score = booster.num_trees(), None
-    else:
+        gradients = _recall_of(selection, train_rows, settings, settings.negative_share(target), gains, threads)
+    if fold != ALL:
         inner_rows = selection.inner_sessions(fold, half)[selection.session]
-        booster = lgb.train(
-            given,
-            train,
-            trees,
-            [_dataset(selection, binned, inner_rows)],
-            valid_names=["inner"],
-            feval=_measure(selection, inner_rows, settings, gains),
-            callbacks=[lgb.early_stopping(model.early_stopping_rounds, verbose=False)],
-        )
-        best, score = booster.best_iteration, float(booster.best_score["inner"][settings.stop_by])
+        inner, measure = _dataset(selection, binned, inner_rows), _measure(selection, inner_rows, settings, gains)
+    boost = _boost if settings.backend == "lightgbm" else xgboost_backend.boost
+    text, best, score = boost(settings, train, trees, threads, seed, gains, gradients, inner, measure)
     return Fit(
         target=target,
         fold=fold,
-        text=_without_threads(booster.model_to_string(num_iteration=best)),
+        text=text,
         trees=best,
         score=score,
         sessions=int(train_sessions.sum()),
@@ -114,21 +97,59 @@ def fit_fold(
     )
 
 
+def _boost(
+    settings: RankersSettings,
+    train: Any,
+    trees: int,
+    threads: int,
+    seed: int,
+    gains: npt.NDArray[np.float64],
+    gradients: Gradients | None,
+    inner: Any,
+    measure: Measure | None,
+) -> tuple[str, int, float | None]:
+    """Train by LightGBM; arguments and result as of ``xgboost_backend.boost``."""
+    given = parameters(settings, threads, seed)
+    if gradients is not None:
+        given["objective"] = gradients
+    elif gains is not BINARY:
+        given["label_gain"] = gains.tolist()
+    if inner is None:
+        booster = lgb.train(given, train, trees)
+        best, score = booster.num_trees(), None
+    else:
+        stop = lgb.early_stopping(settings.lambdarank.early_stopping_rounds, verbose=False)
+        booster = lgb.train(given, train, trees, [inner], valid_names=["inner"], feval=measure, callbacks=[stop])
+        best, score = booster.best_iteration, float(booster.best_score["inner"][settings.stop_by])
+    return _without_threads(booster.model_to_string(num_iteration=best)), best, score
+
+
 def _sessions(selection: Selection, rows: Mask) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int8]]:
     """Offsets of the sessions that have some of these rows, and the rows' labels."""
     sizes = np.unique(selection.session[rows], return_counts=True)[1]
     return np.cumsum([0, *sizes]).astype(np.int64), selection.labels[rows]
 
 
-def _measure(
-    selection: Selection, rows: Mask, settings: RankersSettings, gains: npt.NDArray[np.float64]
-) -> Callable[[npt.NDArray[np.float64], Any], Evaluation]:
+def _measure(selection: Selection, rows: Mask, settings: RankersSettings, gains: npt.NDArray[np.float64]) -> Measure:
     offsets, labels = _sessions(selection, rows)
     measure, k = mean_ndcg if settings.stop_by == "ndcg" else gain_recall, settings.lambdarank.eval_at
     return lambda scores, _: (settings.stop_by, float(measure(offsets, labels, scores, k, gains)), True)
 
 
-def _dataset(selection: Selection, binned: Binned, rows: Mask) -> Any:
+def _recall_of(
+    selection: Selection,
+    rows: Mask,
+    settings: RankersSettings,
+    share: float,
+    gains: npt.NDArray[np.float64],
+    threads: int,
+) -> Gradients:
+    offsets, labels = _sessions(selection, rows)
+    k, norm = settings.lambdarank.eval_at, settings.lambdarank.lambdarank_norm
+    return recall_objective(offsets, labels, gains, share, k, settings.softness, norm, threads)
+
+
+def _dataset(selection: Selection, binned: Binned | Held, rows: Mask) -> Any:
     return binned.take(selection.rows[rows], selection.labels[rows], selection.session[rows])
 
 
@@ -187,7 +208,7 @@ class _Trainer:
     threads: int
     fits: dict[str, Fit] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
-    _bins: dict[int | None, Binned] = field(default_factory=dict)
+    _bins: dict[int | None, Binned | Held] = field(default_factory=dict)
 
     @property
     def stacked(self) -> tuple[str, ...]:
@@ -263,14 +284,17 @@ class _Trainer:
         counts = [self.fits[stem].trees for stem in stems if stem in self.fits]
         return max(int(np.median(counts)), 1) if counts else 0
 
-    def _binned(self, fold: int, half: int | None) -> Binned:
+    def _binned(self, fold: int, half: int | None) -> Binned | Held:
         """The bins of the first level, and of everything without stacking; else those of a fold."""
         key = fold if self.stacked and half is None else None
         if key not in self._bins:
             self._bins.clear()
             rows = [selection.rows for selection in self.selections.values()]
             more = None if key is None else self._first_level(key)
-            self._bins[key] = bin_rows(self.matrix, rows, parameters(self.settings, self.threads), more)
+            if self.settings.backend == "xgboost":
+                self._bins[key] = hold_rows(self.matrix, rows, more)
+            else:
+                self._bins[key] = bin_rows(self.matrix, rows, parameters(self.settings, self.threads), more)
         return self._bins[key]
 
     def _first_level(self, fold: int) -> dict[str, npt.NDArray[np.float32]]:
@@ -301,7 +325,7 @@ class _Trainer:
             "trees": min(self.tree_bound, settings.of(name).lambdarank.max_trees),
             "seed": seed,
             "half": half,
-            "lightgbm": lgb.__version__,
+            "version": lgb.__version__ if settings.backend == "lightgbm" else xgboost_backend.version(),
         }
         if half is None and self.stacked:
             facts["first"] = [self._digest(target, 0, 0) for target in self.stacked]
