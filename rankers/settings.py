@@ -66,7 +66,7 @@ class TargetSettings(_OnlyGiven):
     """What is different for one target; what is not given is as for all."""
 
     objective: Objective = "lambdarank"
-    softness: float = Field(0.0, ge=0)
+    softness: float = Field(2.0, ge=0)
     stop_by: Measure = "ndcg"
     negatives: Annotated[Share, Field(gt=0, le=1)] = 1.0
     """In place of the target's share in ``rankers.negatives``."""
@@ -110,7 +110,7 @@ class RankersSettings(BaseModel):
     objective: Objective = "lambdarank"
     """``lambdarank`` weighs a pair by what a swap changes of the NDCG; ``recall`` by what it changes of the recall at
     ``lambdarank.eval_at``: only pairs of which one lies inside count."""
-    softness: float = Field(0.0, ge=0)
+    softness: float = Field(2.0, ge=0)
     """Places over which the objective ``recall`` lets a row pass from inside to outside; 0 for a sharp border."""
     stop_by: Measure = "ndcg"
     """What early stopping watches on the inner split."""
