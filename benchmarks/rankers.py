@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -52,6 +53,7 @@ VARIANTS: Final[dict[str, dict[str, Any]]] = {
     "seeds=3": {"seeds": 3},
     "stacking": {"stacking": True},
     "mode=both, seeds=3": {"mode": "both", "seeds": 3},
+    "backend=xgboost": {"backend": "xgboost"},
 }
 
 
@@ -133,7 +135,8 @@ def main(argv: list[str] | None = None) -> None:
     made.add_argument("--set", dest="assignments", action="append", default=[], metavar="KEY=VALUE")
     made.add_argument("--folder", type=Path, help="keep the run here, and go on with it; default: a temporary one")
     arguments = made.parse_args(argv)
-    kept = {one: VARIANTS[one] for one in dict.fromkeys([DEFAULT, *(arguments.variant or VARIANTS)])}
+    every = [one for one in VARIANTS if "xgboost" not in one or find_spec("xgboost") is not None]
+    kept = {one: VARIANTS[one] for one in dict.fromkeys([DEFAULT, *(arguments.variant or every)])}
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.folder or Path(temporary)
         assignments = [f"runs={folder}", f"shop.train_sessions={arguments.sessions}"]

@@ -110,6 +110,7 @@ def test_one_model_ranks_for_every_target(matrix: TrainingMatrix, tmp_path: Path
                        lambdarank=QUICK.lambdarank.model_dump() | {"eval_at": 3})  # fmt: skip
     rankers = train_rankers(matrix, settings, tmp_path, progress=False)
     assert [fit.name for fit in rankers.fits] == ["all_fold0", "all_fold1", "all_fold2"]
+    assert rankers.predictor(rankers.fits).layout is not None  # the walker's, whatever the objective
     for folds in (FOLDS, None):
         lists = scored(rankers, folds)
         assert same(lists["clicks"], lists["carts"])
