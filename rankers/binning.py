@@ -1,18 +1,22 @@
 """Features binned once; every fit of every target takes its rows from the same bins.
 
-Bounds of bins are drawn from the features of all rows that any fit needs, held-out sessions among them: they know no
-label, and one set of bounds makes the models of all targets compare a feature with the same thresholds.
+Bounds of bins are drawn from a sample of all rows of the matrix, those of held-out sessions among them. Which rows are
+sampled knows no label and no setting, and one set of bounds makes all models compare a feature at the same thresholds.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import lightgbm as lgb
 import numpy as np
 import numpy.typing as npt
 
+from rankers.folds import BINS, stream_uniforms
 from rankers.matrix import TrainingMatrix
+
+SAMPLE: Final = 200_000
+"""Rows that the bounds are drawn from, about: LightGBM's own number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +37,33 @@ class Binned:
         return part.set_label(labels).set_group(sizes)
 
 
-def bin_rows(matrix: TrainingMatrix, rows: Iterable[npt.NDArray[np.int64]], parameters: dict[str, Any]) -> Binned:
-    """Bin the union of these rows of the matrix (each int64[m])."""
+def bin_rows(
+    matrix: TrainingMatrix,
+    rows: Iterable[npt.NDArray[np.int64]],
+    parameters: dict[str, Any],
+    more: Mapping[str, npt.NDArray[np.float32]] | None = None,
+) -> Binned:
+    """Bin the union of these rows of the matrix (each int64[m]).
+
+    more : further features behind those of the matrix: name to float32[R]
+    """
+    more = more or {}
     wanted = np.zeros(len(matrix), np.bool_)
     for part in rows:
         wanted[part] = True
-    data = lgb.Dataset(
-        matrix.features(wanted),  # column by column, as LightGBM bins it
-        np.zeros(int(wanted.sum()), np.float32),
-        feature_name=list(matrix.names),
-        params={**parameters, "feature_pre_filter": False},  # what no split of all rows may use, one of a fit may
-        free_raw_data=True,
-    )
-    return Binned(data.construct(), (np.cumsum(wanted) - 1).astype(np.int32))
+    draw = stream_uniforms(0, BINS, np.arange(len(matrix)))
+    sampled = draw < SAMPLE / max(len(matrix), 1)
+    # What no split of the sample may use, one of a fit may.
+    given = {**parameters, "feature_pre_filter": False, "bin_construct_sample_cnt": 2 * SAMPLE}
+
+    def dataset(kept: npt.NDArray[np.bool_], bounds: Any) -> Any:
+        return lgb.Dataset(
+            matrix.features(kept, tuple(more.values())),  # column by column, as LightGBM bins it
+            np.zeros(int(kept.sum()), np.float32),
+            reference=bounds,
+            feature_name=[*matrix.names, *more],
+            params=given,
+            free_raw_data=True,
+        ).construct()
+
+    return Binned(dataset(wanted, dataset(sampled, None)), (np.cumsum(wanted) - 1).astype(np.int32))

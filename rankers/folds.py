@@ -13,6 +13,8 @@ INNER: Final = 2
 SAMPLE: Final = 3
 NEGATIVE: Final = 4
 REPORTED: Final = 5
+HALF: Final = 6
+BINS: Final = 7
 """Streams of random numbers: draws for one purpose say nothing about those for another."""
 
 TRAINED_ON: Final = -1
@@ -49,6 +51,15 @@ def inner_groups(groups: npt.NDArray[np.int64], share: float, max_sessions: int,
     """bool[S] sessions set aside for early stopping: about ``share`` of the groups, about ``max_sessions`` at most."""
     capped = min(share, max_sessions / max(groups.size, 1))
     return np.asarray(stream_uniforms(seed, INNER, groups) < capped)
+
+
+def half_of(groups: npt.NDArray[np.int64], seed: int) -> npt.NDArray[np.int8]:
+    """int8[S] 0 or 1: the half of the groups that a session belongs to, whatever its fold.
+
+    >>> set(half_of(np.arange(100), seed=0).tolist())
+    {0, 1}
+    """
+    return (stream_uniforms(seed, HALF, groups) < 0.5).astype(np.int8)
 
 
 def sample_sessions(

@@ -168,13 +168,19 @@ class TrainingMatrix:
         """Number of sessions S."""
         return self.sessions.size
 
-    def features(self, wanted: npt.NDArray[np.bool_] | None = None) -> npt.NDArray[np.float32]:
+    def features(
+        self, wanted: npt.NDArray[np.bool_] | None = None, more: Sequence[npt.NDArray[np.float32]] = ()
+    ) -> npt.NDArray[np.float32]:
         """float32[n, F] features of the rows where bool[R] ``wanted`` is set (all by default), column by column.
+
+        more : float32[R] each, which become further columns
 
         The file is read one row group at a time: what is not wanted is never in memory at once.
         """
         keep = np.ones(len(self), np.bool_) if wanted is None else wanted
-        out = np.empty((len(self.names), int(keep.sum())), np.float32)
+        out = np.empty((len(self.names) + len(more), int(keep.sum())), np.float32)
+        for f, column in enumerate(more, len(self.names)):
+            out[f] = column[keep]
         filled = 0
         with pq.ParquetFile(self.path, memory_map=True) as file:
             for g in range(self.row_groups.size - 1):

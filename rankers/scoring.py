@@ -15,7 +15,9 @@ from candidates.pool import Arena, Candidates
 from events.errors import InputError
 from events.lists import Lists
 from events.log import SessionLog
+from rankers.folds import half_of
 from rankers.models import INDEX, Fit, Rankers
+from rankers.standard import add_standard, describe, stacked_names
 from rankers.topk import reciprocal_rank_scores, top_lists
 
 
@@ -97,53 +99,107 @@ def score_sessions(
     }
     if folds is None:
         fits = {target: scorer.rankers.for_others(target) for target in scores}
-        means = _means(scorer, fits, features)
+        means = _means(scorer, fits, _Block(features, candidates.offsets, log.groups))
         for target, out in scores.items():
             out[:] = means[target] if target in means else reciprocal_rank_scores(candidates, target)
     else:
-        _score_out_of_fold(scorer, candidates, features, folds, scores)
+        _score_out_of_fold(scorer, candidates, _Block(features, candidates.offsets, log.groups), folds, scores)
     for target, out in scores.items():
         lists[target] = top_lists(candidates, out, scorer.top)
     return lists
 
 
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """Rows of whole sessions: float32[R, F] features, int64[S+1] offsets, int64[S] groups."""
+
+    features: npt.NDArray[np.float32]
+    offsets: npt.NDArray[np.int64]
+    groups: npt.NDArray[np.int64]
+
+
 def _score_out_of_fold(
     scorer: Scorer,
     candidates: Candidates,
-    features: npt.NDArray[np.float32],
+    block: _Block,
     folds: npt.NDArray[np.int64],
     scores: dict[str, npt.NDArray[np.float32]],
 ) -> None:
-    row_folds = np.repeat(folds, np.diff(candidates.offsets))
+    lengths = np.diff(block.offsets)
+    row_folds = np.repeat(folds, lengths)
     for fold in np.unique(folds).tolist():
-        rows = np.flatnonzero(row_folds == fold)
-        part = features
-        if rows.size < features.shape[0]:
-            part = scorer.arena.take("ranker_fold", (rows.size, features.shape[1]), np.float32)
-            np.take(features, rows, axis=0, out=part, mode="clip")  # "clip" writes to out directly; "raise" buffers
+        rows, part = np.flatnonzero(row_folds == fold), block
+        if rows.size < block.features.shape[0]:
+            features = scorer.arena.take("ranker_fold", (rows.size, block.features.shape[1]), np.float32)
+            # "clip" writes to out directly; "raise" buffers
+            np.take(block.features, rows, axis=0, out=features, mode="clip")
+            offsets = np.cumsum([0, *lengths[folds == fold]]).astype(np.int64)
+            part = _Block(features, offsets, block.groups[folds == fold])
         means = _means(scorer, {target: scorer.rankers.of_fold(target, fold) for target in scores}, part)
         for target, out in scores.items():
             out[rows] = means[target] if target in means else reciprocal_rank_scores(candidates, target)[rows]
 
 
-def _means(
-    scorer: Scorer, fits: Mapping[str, list[Fit]], features: npt.NDArray[np.float32]
-) -> dict[str, npt.NDArray[np.float64]]:
-    """Mean of the raw scores of each target's models, added in their order; all models share one pass."""
-    every = [fit for of_target in fits.values() for fit in of_target]
-    if not every:
-        return {}
-    raw = scorer.arena.take("ranker_raw", (len(every), features.shape[0]), np.float64)
-    rows = iter(scorer.rankers.predictor(every).scores(features, scorer.num_threads, raw))
-    means = {}
+def _means(scorer: Scorer, fits: Mapping[str, list[Fit]], block: _Block) -> dict[str, npt.NDArray[np.float64]]:
+    """Mean of the scores of each target's models, added in their order; all models share one pass.
+
+    Raw scores of folds have one scale. Those of several seeds, or of a target's own model and that of every target,
+    are first standardised within the session.
+    """
+    rows = _raw(scorer, list({fit.name: fit for of_target in fits.values() for fit in of_target}.values()), block)
+    means: dict[str, npt.NDArray[np.float64]] = {}
+    made: dict[tuple[str, ...], npt.NDArray[np.float64]] = {}
     for target, of_target in fits.items():
-        if of_target:
-            total = next(rows)
-            for _ in of_target[1:]:
-                total += next(rows)
-            total /= len(of_target)
-            means[target] = total
+        names = tuple(fit.name for fit in of_target)
+        if names and names not in made:
+            if len({(fit.target, fit.seed) for fit in of_target}) == 1:
+                total = rows[names[0]]
+                for name in names[1:]:
+                    total += rows[name]
+            else:
+                total = scorer.arena.take(f"ranker_blend_{target}", (block.features.shape[0],), np.float64)
+                total[:] = 0.0
+                for name in names:
+                    add_standard(block.offsets, rows[name], total)
+            total /= len(names)
+            made[names] = total
+        if names:
+            means[target] = made[names]
     return means
+
+
+def _raw(scorer: Scorer, fits: list[Fit], block: _Block) -> dict[str, npt.NDArray[np.float64]]:
+    """The raw scores of the block's rows by each of these models, by its name."""
+    if not fits:
+        return {}
+    rankers, threads = scorer.rankers, scorer.num_threads
+    raw = scorer.arena.take("ranker_raw", (len(fits), block.features.shape[0]), np.float64)
+    if not rankers.stacked:
+        rankers.predictor(fits).scores(block.features, threads, raw)
+        return {fit.name: row for fit, row in zip(fits, raw, strict=True)}
+    fits, start = sorted(fits, key=lambda fit: fit.fold), 0
+    for fold in dict.fromkeys(fit.fold for fit in fits):
+        part = [fit for fit in fits if fit.fold == fold]
+        features = _with_first_level(scorer, fold, block)
+        rankers.predictor(part).scores(features, threads, raw[start : start + len(part)])
+        start += len(part)
+    return {fit.name: row for fit, row in zip(fits, raw, strict=True)}
+
+
+def _with_first_level(scorer: Scorer, fold: int, block: _Block) -> npt.NDArray[np.float32]:
+    """The features, and what the first-level models say that the final models of a fold were trained with."""
+    rankers = scorer.rankers
+    first = rankers.first_level(fold)
+    rows, width = block.features.shape
+    scores: dict[tuple[str, int], npt.NDArray[np.float64]] = {}
+    if first:
+        raw = scorer.arena.take("ranker_first", (len(first), rows), np.float64)
+        rankers.predictor(first).scores(block.features, scorer.num_threads, raw)
+        scores = {(fit.target, fit.half or 0): row for fit, row in zip(first, raw, strict=True)}
+    out = scorer.arena.take("ranker_stacked", (rows, width + len(stacked_names(rankers.stacked))), np.float32)
+    out[:, :width] = block.features
+    describe(scores, rankers.stacked, block.offsets, half_of(block.groups, rankers.seed), out[:, width:])
+    return out
 
 
 def chunks(n_sessions: int, chunk_sessions: int, desc: str, progress: bool | None = None) -> Iterator[tuple[int, int]]:

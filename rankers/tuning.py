@@ -19,15 +19,17 @@ import numpy.typing as npt
 from candidates.pool import Candidates
 from events.errors import InputError
 from events.labels import LabelSet
-from models.study import Found, Real, Report, Space, Study, Values, Whole
+from models.study import Choice, Found, Real, Report, Space, Study, Values, Whole
 from rankers.binning import Binned, bin_rows
 from rankers.folds import TRAINED_ON, stream_uniforms
 from rankers.matrix import TrainingMatrix
 from rankers.models import Fit
 from rankers.predict import Predictor
+from rankers.selection import Selection, select
 from rankers.settings import RankersSettings
 from rankers.topk import top_lists
-from rankers.training import Selection, fit_fold, parameters, select
+from rankers.training import fit_fold, parameters
+from rankers.xgboost_backend import Held, hold_rows
 from submissions.metrics import Hits, count_hits
 
 UNSEEN: Final = 101
@@ -53,31 +55,38 @@ SPACE: Space = {
     "feature_fraction": Real(0.2, 1.0),
     "bagging_fraction": Real(0.4, 1.0),
     "lambdarank_truncation_level": Whole(20, 100, log=True),
+    "lambdarank_norm": Choice((True, False)),
     "negatives": Real(0.05, 1.0, log=True),
+    "objective": Choice(("lambdarank", "recall")),
 }
-"""LightGBM's settings, and the target's share of negatives."""
+"""LightGBM's settings, and those beside them."""
 
 NEGATIVES: Final = "negatives"
+BESIDE: Final = (NEGATIVES, "objective")
+"""Keys that are not LightGBM's."""
 
 
 def values_of(settings: RankersSettings, target: str) -> Values:
     """What the settings say of a target, key by key of ``SPACE``."""
     own = settings.of(target)
-    return {key: own.negative_share(target) if key == NEGATIVES else getattr(own.lambdarank, key) for key in SPACE}
+    values = {key: getattr(own.lambdarank, key) for key in SPACE if key not in BESIDE}
+    return values | {NEGATIVES: own.negative_share(target), "objective": own.objective}
 
 
 def with_values(settings: RankersSettings, target: str, values: Mapping[str, Any]) -> RankersSettings:
     """The settings of a target with these values in place of its own."""
     own = settings.of(target)
-    lambdarank = own.lambdarank.model_copy(update={key: one for key, one in values.items() if key != NEGATIVES})
+    lambdarank = own.lambdarank.model_copy(update={key: one for key, one in values.items() if key not in BESIDE})
     negatives = {**own.negatives, target: values[NEGATIVES]}
-    return own.model_copy(update={"lambdarank": lambdarank, "negatives": negatives})
+    objective = values["objective"]
+    return own.model_copy(update={"lambdarank": lambdarank, "negatives": negatives, "objective": objective})
 
 
 def as_settings(target: str, values: Mapping[str, Any]) -> dict[str, Any]:
     """The part of a config that sets these values, as nested tables."""
-    own = {key: one for key, one in values.items() if key != NEGATIVES}
-    return {"rankers": {"targets": {target: {NEGATIVES: values[NEGATIVES], "lambdarank": own}}}}
+    own = {key: one for key, one in values.items() if key not in BESIDE}
+    beside = {key: values[key] for key in BESIDE}
+    return {"rankers": {"targets": {target: {**beside, "lambdarank": own}}}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +118,8 @@ class Part:
         wanted = np.zeros(lengths.size, np.bool_)
         wanted[sessions] = True
         rows = np.repeat(wanted, lengths)
-        return Part(
-            _pool(lengths[sessions], self.candidates.aids[rows]), self.features[rows], self.labels.take(sessions)
-        )
+        pool = _pool(lengths[sessions], self.candidates.aids[rows])
+        return Part(pool, self.features[rows], self.labels.take(sessions))
 
     def hits(self, fit: Fit, k: int, threads: int) -> Hits:
         """How the first ``k`` by a model meet the labels."""
@@ -182,10 +190,13 @@ class RankerTuning:
         return replace(chosen, fold=np.where(self.unseen, 0, TRAINED_ON).astype(np.int64))
 
     @cached_property
-    def _binned(self) -> Binned:
+    def _binned(self) -> Binned | Held:
         """Rows that any trial may want: shares of negatives are nested, so those of the greatest share."""
         widest = with_values(self._common, self.target, values_of(self._common, self.target) | {NEGATIVES: 1.0})
-        return bin_rows(self._seen, [self._select(widest).rows], parameters(self._common, self.threads))
+        rows = [self._select(widest).rows]
+        if self._common.backend == "xgboost":
+            return hold_rows(self._seen, rows)
+        return bin_rows(self._seen, rows, parameters(self._common, self.threads))
 
     @cached_property
     def _inner(self) -> list[Part]:

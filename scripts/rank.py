@@ -38,8 +38,8 @@ def _work(run: Run, pass_name: str, folder: Path) -> dict[str, Any]:
         targets=data.targets,
         threads=run.settings.n_threads,
     )
-    # A target without any model says so once, not for each of its folds.
-    missing = {target for target in data.targets if target in rankers.reasons}
+    # What has no model at all says so once, not for each of its folds.
+    missing = {name for name in rankers.reasons if " " not in name}
     say_left_out("ranker", {k: v for k, v in rankers.reasons.items() if k in missing or k.split()[0] not in missing})
     rankers.save(folder / "models")
     scorer = open_scorer(run, data, Rankers.load(folder / "models"))
@@ -63,7 +63,7 @@ STAGE = Stage(
 
 def main(argv: list[str] | None = None) -> int:
     """Command line of the stage."""
-    return stage_main(STAGE, "Train one LambdaRank model a target and fold; score out of fold.", argv)
+    return stage_main(STAGE, "Train the rankers of every fold; score out of fold.", argv)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,18 @@ def test_unknown_keys_and_wrong_shares_are_refused() -> None:
         {"negatives": {"views": 0.1}},
         {"negatives": {"clicks": 0}},
         {"lambdarank": {"leaves": 3}},
+        {"targets": {"views": {}}},
+        {"targets": {"orders": {"leaves": 3}}},
+        {"targets": {"orders": {"lambdarank": {"leaves": 3}}}},
+        {"targets": {"orders": {"lambdarank": {"num_leaves": 1}}}},
+        {"targets": {"orders": {"lambdarank": {"max_bin": 63}}}},
+        {"targets": {"orders": {"negatives": 0}}},
+        {"gains": {"clicks": 1, "carts": 2}},
+        {"gains": {"clicks": 1, "carts": 3, "orders": 2}},
+        {"gains": {"clicks": 0, "carts": 3, "orders": 6}},
+        {"mode": "single"},
+        {"objective": "ndcg"},
+        {"seeds": 0},
     ):
         with pytest.raises(ValidationError):
             RankersSettings.model_validate(bad)
@@ -50,14 +62,40 @@ def test_the_sample_depends_on_what_it_says() -> None:
         assert sized.sampling() != sized.model_copy(update=update).sampling()
 
 
-def test_a_target_has_settings_of_its_own() -> None:
-    given = {"negatives": {"orders": 0.9}, "targets": {"orders": {"negatives": 0.5, "lambdarank": {"num_leaves": 31}}}}
+def test_a_target_has_its_own_settings_in_place_of_the_common_ones() -> None:
+    given = {
+        "lambdarank": {"learning_rate": 0.2, "num_leaves": 9},
+        "targets": {"orders": {"lambdarank": {"num_leaves": 31}, "negatives": 0.5}, "all": {"objective": "recall"}},
+    }
     settings = RankersSettings.model_validate(given)
-    own = settings.of("orders")
-    assert (own.lambdarank.num_leaves, own.negative_share("orders")) == (31, 0.5)
-    assert own.lambdarank.learning_rate == settings.lambdarank.learning_rate
-    assert settings.of("carts") == settings
-    assert settings.lambdarank.num_leaves != 31
-    for wrong in ({"orders": {"lambdarank": {"max_bin": 63}}}, {"views": {}}, {"orders": {"negatives": 0.0}}):
-        with pytest.raises(ValidationError):
-            RankersSettings.model_validate({"targets": wrong})
+    orders = settings.of("orders")
+    assert (orders.lambdarank.num_leaves, orders.lambdarank.learning_rate) == (31, 0.2)
+    assert settings.of("clicks").lambdarank.num_leaves == 9
+    assert (settings.negative_share("orders"), settings.negative_share("carts")) == (0.5, 0.6)
+    assert (settings.of("all").objective, orders.objective) == ("recall", "lambdarank")
+    slower = settings.model_copy(update={"lambdarank": settings.lambdarank.model_copy(update={"learning_rate": 0.1})})
+    assert slower.of("orders").lambdarank.learning_rate == 0.1
+    dumped = settings.model_dump(mode="json")
+    assert dumped["targets"] == given["targets"]  # what is not given follows the common settings, written out or not
+    assert RankersSettings.model_validate(dumped) == settings
+
+
+def test_a_fit_depends_on_what_its_settings_come_to() -> None:
+    plain = RankersSettings()
+    spelt = RankersSettings.model_validate({"targets": {"orders": {"lambdarank": {"num_leaves": 15}}}})
+    assert spelt.fit_settings("orders") == plain.fit_settings("orders")
+    own = RankersSettings.model_validate({"targets": {"orders": {"lambdarank": {"num_leaves": 31}}}})
+    assert own.fit_settings("orders") != plain.fit_settings("orders")
+    assert own.fit_settings("clicks") == plain.fit_settings("clicks")
+    common = RankersSettings.model_validate({"lambdarank": {"num_leaves": 31}})
+    assert common.fit_settings("orders") == own.fit_settings("orders")
+
+
+def test_more_models_leave_less_to_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rankers.settings.memory_bytes", lambda: 2**50)
+    labelled = {"clicks": 0.9, "orders": 0.1}
+    plain = RankersSettings()
+    for update in ({"seeds": 3}, {"mode": "both"}, {"stacking": True}):
+        more = plain.model_copy(update=update)
+        assert more.training_sessions(100, labelled) < plain.training_sessions(100, labelled)
+        assert more.sampling() != plain.sampling()

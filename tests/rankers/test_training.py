@@ -13,8 +13,9 @@ from rankers.folds import fold_of
 from rankers.matrix import TrainingMatrix
 from rankers.models import Fit, Rankers
 from rankers.predict import Predictor
+from rankers.selection import ALL, Selection, select
 from rankers.settings import LambdaRankSettings, RankersSettings
-from rankers.training import ALL, Selection, fit_fold, parameters, select, train_rankers
+from rankers.training import fit_fold, parameters, train_rankers
 from tests.rankers.world import POOL, QUICK, World, log_of, write_world
 
 N = 400
@@ -126,6 +127,7 @@ def test_the_seed_and_the_settings_change_the_models(matrix: TrainingMatrix) -> 
         feature_fraction=0.3,
         bagging_fraction=0.5,
         lambdarank_truncation_level=2,
+        lambdarank_norm=False,
         max_trees=3,
         early_stopping_rounds=1,
         eval_at=1,
@@ -133,7 +135,14 @@ def test_the_seed_and_the_settings_change_the_models(matrix: TrainingMatrix) -> 
     for name, value in others:
         changed = QUICK.model_copy(update={"lambdarank": QUICK.lambdarank.model_copy(update={name: value})})
         assert outcome(changed) != plain, name
-    for update in ({"seed": 1}, {"negatives": {"clicks": 0.4}}, {"inner_share": 0.3}, {"inner_sessions": 20}):
+    for update in (
+        {"seed": 1},
+        {"negatives": {"clicks": 0.4}},
+        {"inner_share": 0.3},
+        {"inner_sessions": 20},
+        {"objective": "recall"},
+        {"stop_by": "recall"},
+    ):
         assert outcome(QUICK.model_copy(update=update)) != plain, update
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from events.errors import InputError
 from events.labels import LabelSet
+from models.study import Choice
 from rankers.matrix import TrainingMatrix
 from rankers.settings import RankersSettings
 from rankers.tuning import NEGATIVES, SPACE, RankerTuning, as_settings, values_of, with_values
@@ -76,8 +77,10 @@ def test_values_become_settings_of_the_target_alone() -> None:
 
 
 def test_ranges_are_what_the_settings_allow() -> None:
-    for end in ("low", "high"):
-        values = {key: getattr(one, end) for key, one in SPACE.items()}
+    for end, place in (("low", 0), ("high", -1)):
+        values = {
+            key: one.values[place] if isinstance(one, Choice) else getattr(one, end) for key, one in SPACE.items()
+        }
         given = RankersSettings.model_validate(as_settings("orders", values)["rankers"])
         assert values_of(given, "orders") == values
 
