@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from threading import Lock
+from threading import Event, Lock
 from typing import Any
 
 import lightgbm as lgb
@@ -226,6 +226,7 @@ class _Trainer:
     reasons: dict[str, str] = field(default_factory=dict)
     _bins: dict[int | None, Binned | Held] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
+    _stopped: Event = field(default_factory=Event)
 
     @property
     def stacked(self) -> tuple[str, ...]:
@@ -275,7 +276,7 @@ class _Trainer:
         turns = [[fold for fold in folds if fold != ALL], [fold for fold in folds if fold == ALL]]
         for turn in turns if self.stacked else []:
             yield from self._side_by_side(
-                [(t, fold, 0, half) for half in (0, 1) for t in self.stacked for fold in turn]
+                [(t, fold, 0, half) for t in self.stacked for half in (0, 1) for fold in turn]
             )
         for turn in [[fold] for fold in folds] if self.stacked else turns:  # stacked rows are binned for each fold
             yield from self._side_by_side(
@@ -301,8 +302,10 @@ class _Trainer:
                     stem, reason = one.result()
                     self.reasons.update(reason)
                     yield stem
-            finally:
-                pool.shutdown(wait=True, cancel_futures=True)
+            except BaseException:
+                self._stopped.set()  # fits under way end with their next tree
+                pool.shutdown(cancel_futures=True)
+                raise
 
     def _fit(self, name: str, fold: int, seed: int, half: int | None, threads: int) -> tuple[str, dict[str, str]]:
         """Have one fit, or the reason why not."""
@@ -317,10 +320,14 @@ class _Trainer:
                 return stem, {}
             with self._lock:
                 selection, binned = self.selections[name], self._binned(fold, half)
-            fit = fit_fold(selection, binned, name, fold, self.settings, trees, threads, seed, half)
+            fit = fit_fold(selection, binned, name, fold, self.settings, trees, threads, seed, half, self._go_on)
             keep(self.work, fit, digest)
         self.fits[stem] = fit
         return stem, {}
+
+    def _go_on(self, _: float) -> None:
+        if self._stopped.is_set():
+            raise InterruptedError
 
     def _trees(self, name: str, fold: int, seed: int, half: int | None) -> int:
         """Most trees of a fold's fit; those of the refit are the folds' median, 0 if no fold could be trained."""

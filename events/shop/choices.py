@@ -9,6 +9,12 @@ from events.shop.world import World
 TRIES = 12
 """How often a visitor who met an item out of season looks for another one."""
 
+LOOKS = 3
+"""How often a visitor looks back for an own item that he carted or ordered."""
+
+LATEST = 0.6
+"""Chance that an order takes the latest item of the basket, then the one before, and so on."""
+
 
 @kernel
 def season(world: World, habits: Habits, item: int, day: float) -> float:
@@ -80,7 +86,7 @@ def draw_related(world: World, habits: Habits, state: State, item: int, accessor
 def draw_own(habits: Habits, state: State) -> int:
     """An item of one's own past, recent ones and bought ones first."""
     place = 0
-    for _ in range(3):
+    for _ in range(LOOKS):
         back = int(state.size * next_uniform(state) ** habits.revisit_recency)
         place = state.size - 1 - back
         if state.types[place] != 0 or next_uniform(state) >= habits.revisit_buys:
@@ -92,7 +98,7 @@ def draw_own(habits: Habits, state: State) -> int:
 def draw_of_basket(state: State) -> int:
     """An item of the basket, the latest ones first."""
     for place in range(state.open - 1, 0, -1):
-        if next_uniform(state) < 0.6:
+        if next_uniform(state) < LATEST:
             return int(state.basket[place])
     return int(state.basket[0])
 
@@ -100,8 +106,9 @@ def draw_of_basket(state: State) -> int:
 @kernel
 def count_own(state: State, item: int, kind: int) -> int:
     """How often the session held an event of this kind on the item."""
+    items, types = state.items, state.types
     count = 0
     for place in range(state.size):
-        if state.items[place] == item and state.types[place] == kind:
+        if items[place] == item and types[place] == kind:
             count += 1
     return count

@@ -20,6 +20,11 @@ from events.shop.world import World
 
 HOUR_MS = 3_600_000
 CLICK, CART, ORDER = 0, 1, 2
+MOST_CARTED = 0.8
+"""The highest chance of a cart."""
+
+TIMES_ASKED = 24
+"""Times that a returning visitor thinks of; he takes the first that suits the rhythm of the day, or the last."""
 
 
 @kernel
@@ -106,13 +111,10 @@ def come_back(world: World, habits: Habits, state: State, after_order: bool) -> 
         return False
     clock = state.clock
     median = habits.same_day_hours if next_uniform(state) < habits.same_day else habits.visit_gap_hours
-    for _ in range(24):
+    for _ in range(TIMES_ASKED):
         hours = median * exp(habits.visit_gap_spread * next_normal(state))
         clock = state.clock + int(hours * HOUR_MS)
-        hour = ((clock - state.start) / HOUR_MS) % 24.0
-        low = int(hour)
-        demand = world.rhythm[low] + (hour - low) * (world.rhythm[low + 1] - world.rhythm[low])
-        if next_uniform(state) < demand:
+        if next_uniform(state) < demand_at(world, clock - state.start):
             break
     if clock >= state.end:
         return False
@@ -124,17 +126,33 @@ def come_back(world: World, habits: Habits, state: State, after_order: bool) -> 
 
 
 @kernel
+def demand_at(world: World, elapsed: int) -> float:
+    """Demand, 0 to 1, at a moment given in milliseconds after the log's begin."""
+    hour = (elapsed / HOUR_MS) % 24.0
+    low = int(hour)
+    return float(world.rhythm[low] + (hour - low) * (world.rhythm[low + 1] - world.rhythm[low]))
+
+
+@kernel
 def cart_chance(world: World, habits: Habits, state: State, item: int) -> float:
     """Chance that the item just clicked goes into the basket."""
-    chance = habits.cart * state.buyer * world.conversion[item]
+    again = liking(state, item, habits.cart_seen, habits.cart_again, habits.rebuy)
+    return min(float(habits.cart * state.buyer * world.conversion[item] * again), MOST_CARTED)
+
+
+@kernel
+def liking(state: State, item: int, cart_seen: float, cart_again: float, rebuy: float) -> float:
+    """Factor of the item's history on the chance of a cart (numbers alone: habits as argument cost more than it)."""
+    factor = 1.0
     if count_own(state, item, CLICK) > 1:
-        chance *= habits.cart_seen
+        factor *= cart_seen
+    basket = state.basket
     for place in range(state.open):
-        if state.basket[place] == item:
-            chance *= habits.cart_again
+        if basket[place] == item:
+            factor *= cart_again
     if count_own(state, item, ORDER) > 0:
-        chance *= habits.rebuy
-    return min(float(chance), 0.8)
+        factor *= rebuy
+    return factor
 
 
 @kernel

@@ -139,13 +139,19 @@ def remember(state: State, item: int, kind: int) -> None:
 @kernel
 def copy_state(source: State, target: State) -> None:
     """Copy a session's memory."""
+    rewind(source, target)
+    for place in range(source.size):
+        target.items[place] = source.items[place]
+        target.types[place] = source.types[place]
+
+
+@kernel
+def rewind(source: State, target: State) -> None:
+    """Copy all but the events: ``target`` went on from ``source`` and still holds its events."""
     target.seed, target.stream, target.key, target.draw = source.seed, source.stream, source.key, source.draw
     target.clock, target.end, target.start = source.clock, source.end, source.start
     target.level, target.buyer = source.level, source.buyer
     target.intent, target.intent_before = source.intent, source.intent_before
     target.size, target.visits, target.open = source.size, source.visits, source.open
-    for place in range(source.size):
-        target.items[place] = source.items[place]
-        target.types[place] = source.types[place]
     for place in range(source.open):
         target.basket[place] = source.basket[place]

@@ -6,7 +6,7 @@ import pytest
 from events.columns import TARGETS
 from events.shop.generate import label_table
 from events.shop.settings import ShopSettings
-from events.shop.truth import Truth
+from events.shop.truth import Observer, Truth
 from events.shop.walk import Chunk
 
 # A small catalogue, so that the same items come up often enough to be counted.
@@ -75,11 +75,13 @@ def test_inclusion_is_the_share_of_futures(truth: Truth) -> None:
         assert (np.diff(scores) <= 0).all()
 
 
-def test_probabilities_agree_with_what_happened(truth: Truth, chunk: Chunk) -> None:
+@pytest.mark.parametrize("oracle", [Truth, Observer])
+def test_probabilities_agree_with_what_happened(oracle: type[Truth], chunk: Chunk) -> None:
     """Over 1,000 sessions, expected and actual labels among the own, the best-selling and all other items.
 
     The groups are known at the cut: groups chosen by the estimated probability itself would select its errors.
     """
+    truth = oracle(SETTINGS)
     cuts = truth.shop.cuts(chunk)
     found = truth.inclusion(np.arange(4_000, 5_000), cuts, 200, k=SETTINGS.items)
     labels = label_table(chunk, cuts)

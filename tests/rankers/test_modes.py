@@ -79,19 +79,19 @@ def count_fits(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_only_fits_that_a_setting_concerns_are_made_again(
     matrix: TrainingMatrix, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain = train_rankers(matrix, QUICK, tmp_path, progress=False)
+    plain = train_rankers(matrix, QUICK, tmp_path, threads=1, progress=False)
     begun = count_fits(monkeypatch)
     carts = ["carts_fold0", "carts_fold1", "carts_fold2", "carts_refit"]
     for own in ({"lambdarank": {"num_leaves": 3}}, {"negatives": 0.3}, {"objective": "recall"}):
-        again = train_rankers(matrix, changed(targets={"carts": own}), tmp_path, progress=False)
+        again = train_rankers(matrix, changed(targets={"carts": own}), tmp_path, threads=1, progress=False)
         assert begun == carts, own
         assert [a.text == b.text for a, b in zip(plain.fits, again.fits, strict=True)] == [True] * 4 + [False] * 4
         begun.clear()
     same_again = changed(targets={"carts": {"lambdarank": {"num_leaves": QUICK.lambdarank.num_leaves}}})
-    train_rankers(matrix, same_again, tmp_path, progress=False)
+    train_rankers(matrix, same_again, tmp_path, threads=1, progress=False)
     assert begun == carts  # what counts is what a setting comes to, and the last fits were of another
     begun.clear()
-    train_rankers(matrix, changed(seeds=2, mode="both"), tmp_path, progress=False)
+    train_rankers(matrix, changed(seeds=2, mode="both"), tmp_path, threads=1, progress=False)
     assert {"_seed1" in name or name.startswith(MULTI) for name in begun} == {True}
     assert len(begun) == 4 * (3 * 2 - 2)
 
@@ -175,7 +175,7 @@ def test_no_first_level_model_has_seen_what_it_describes(
 
     monkeypatch.setattr(training, "_dataset", record)
     settings = changed(stacking=True, submission="mean_of_folds")
-    rankers = train_rankers(matrix, settings, tmp_path, progress=False)
+    rankers = train_rankers(matrix, settings, tmp_path, threads=1, progress=False)
     fold, half = (dict(zip(matrix.groups.tolist(), found.tolist(), strict=True)) for found in (
         fold_of(matrix.groups, 3, QUICK.seed), half_of(matrix.groups, QUICK.seed)
     ))  # fmt: skip

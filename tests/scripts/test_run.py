@@ -6,6 +6,8 @@ import os
 import random
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -13,12 +15,13 @@ import numpy as np
 import polars as pl
 import pytest
 
+from benchmarks.ceiling import CEILINGS
 from events.columns import TARGETS
 from events.index import IdIndex
 from scripts.pipeline import MANIFEST
 from scripts.run import STAGES
 from submissions.validator import validate_submission
-from tests.scripts.commands import SMALL, run, start
+from tests.scripts.commands import ROOT, SMALL, run, start
 
 RUNGS = ("popularity", "history", "rules", "ranker")
 
@@ -66,6 +69,20 @@ def test_the_submission_is_valid_and_the_test_sessions_are_scored(small):
 def test_the_output_shows_the_ladder_and_the_candidate_recall(small):
     for word in (*RUNGS, "recall@20", "MRR@20", "whole pool", "drift most", "validation:", "submission:"):
         assert word in small[2]
+
+
+def test_the_ceiling_is_above_the_ladder(small):
+    words = [sys.executable, "-m", "benchmarks.ceiling", "--run", str(small[1] / "small"), "--continuations", "40"]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    found = json.loads(done.stdout.splitlines()[-1])
+    ladder = json.loads((small[1] / "small" / "validation" / "scores.json").read_text())["ladder"]
+    for target in (*TARGETS, "total"):
+        for rung in ("rules", "ranker"):
+            assert found["targets"][target][rung] == pytest.approx(ladder[rung][target])
+    total = found["targets"]["total"]
+    assert min(total[name] for name in CEILINGS) > max(total["rules"], total["ranker"])
 
 
 def test_predictions_out_of_fold_are_kept_with_the_source_ids(small):
