@@ -255,11 +255,15 @@ class _Trainer:
         return trees_within(self.settings.max_work, rows, len(self.matrix.names), most)
 
     def in_order(self, names: tuple[str, ...]) -> tuple[Fit, ...]:
-        """The fits: the first level, then model by model, fold by fold."""
+        """The fits: the first level, then model by model and fold by fold; fold by fold where they are stacked."""
         first = [(target, fold, 0, half) for target in self.stacked for half in (0, 1) for fold in self.folds]
-        seeds = range(self.settings.seeds)
-        every = [*first, *((name, fold, seed, None) for name in names for fold in self.folds for seed in seeds)]
-        return tuple(self.fits[stem] for stem in (fit_name(*one) for one in every) if stem in self.fits)
+        last = [
+            (name, fold, seed, None) for name in names for fold in self.folds for seed in range(self.settings.seeds)
+        ]
+        if self.stacked:
+            last.sort(key=lambda one: self.folds.index(one[1]))
+        stems = [fit_name(*one) for one in (*first, *last)]
+        return tuple(self.fits[stem] for stem in stems if stem in self.fits)
 
     def count(self, names: Iterable[str]) -> int:
         """Fits to come, if none fails."""
