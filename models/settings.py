@@ -30,7 +30,7 @@ AnyRetriever = Annotated[
     Field(discriminator="kind"),
 ]
 
-QUICK = TrainingSettings(epochs=1, sessions=100_000, batch_tokens=2048, learning_rate=3e-3, item_learning_rate=0.1)
+QUICK = TrainingSettings(epochs=1, sessions=60_000, batch_tokens=2048, learning_rate=3e-3, item_learning_rate=0.1)
 """The default sequence models are small, and trained on the last sessions: they fit into minutes of two cores."""
 
 FEW = NegativeSettings(uniform=1024, power=0.5)
@@ -38,10 +38,10 @@ FEW = NegativeSettings(uniform=1024, power=0.5)
 DEFAULT_RETRIEVERS: dict[str, AnyRetriever] = {
     "item2vec": Item2VecSettings(k=20, epochs=3),
     "two_tower": TwoTowerSettings(
-        k=20, dim=32, length=20, training=QUICK, negatives=FEW.model_copy(update={"in_batch": 1024})
+        k=10, dim=32, length=20, training=QUICK, negatives=FEW.model_copy(update={"in_batch": 1024})
     ),
-    "gru4rec": GRU4RecSettings(k=20, dim=48, length=20, normalise=True, copying=True, training=QUICK, negatives=FEW),
-    "sasrec": SASRecSettings(k=20, dim=48, length=20, normalise=True, copying=True, training=QUICK, negatives=FEW),
+    "gru4rec": GRU4RecSettings(k=10, dim=48, length=20, normalise=True, copying=True, training=QUICK, negatives=FEW),
+    "sasrec": SASRecSettings(k=10, dim=48, length=20, normalise=True, copying=True, training=QUICK, negatives=FEW),
     "bert4rec": BERT4RecSettings(on=False),
     "als": AlsSettings(on=False),
     "bpr": BprSettings(on=False),
