@@ -75,10 +75,41 @@ class Peer:
         return {**self.settings, **self.by_data.get(data, {}), "threads": threads, "seed": seed}
 
 
+BM25 = {"K": 100, "K1": 0.5, "B": 0}
+YOOCHOOSE_SASREC = {"n_factors": 128, "session_max_len": 15, "epochs": 6, "lr": 0.003}
+
 PEERS: dict[str, Peer] = {
-    "implicit_bm25": Peer("implicit_lists", {"model": "bm25", "half_life": None}, {}),
-    "implicit_als": Peer("implicit_lists", {"model": "als", "half_life": None}, {}),
-    "implicit_bpr": Peer("implicit_lists", {"model": "bpr", "half_life": None}, {}),
+    "implicit_bm25": Peer("implicit_lists", {"model": "bm25", "half_life": 1, **BM25}, {}),
+    "implicit_als": Peer(
+        "implicit_lists",
+        {"model": "als", "half_life": 1, "alpha": 20, "regularization": 1},
+        {"retailrocket": {"factors": 256, "iterations": 3}, "yoochoose": {"factors": 128, "iterations": 10}},
+    ),
+    "implicit_bpr": Peer(
+        "implicit_lists",
+        {"model": "bpr", "half_life": 1, "factors": 127, "learning_rate": 0.1},
+        {"retailrocket": {"iterations": 100}, "yoochoose": {"iterations": 300}},
+    ),
+    "rectools_sasrec": Peer(
+        "rectools_sasrec",
+        {},
+        {
+            "retailrocket": {"n_factors": 64, "session_max_len": 10, "epochs": 4, "lr": 0.003},
+            "yoochoose": YOOCHOOSE_SASREC,
+        },
+    ),
+    "rectools_two_stage": Peer(
+        "rectools_two_stage",
+        {
+            "sessions": 10_000,
+            "candidates": 100,
+            "negatives": 30,
+            "knn": BM25,
+            "ranker": {"learning_rate": 0.05, "min_child_samples": 50},
+            "sasrec": None,
+        },
+        {"yoochoose": {"sasrec": YOOCHOOSE_SASREC}},
+    ),
 }
 
 
