@@ -76,7 +76,6 @@ class Peer:
 
 
 BM25 = {"K": 100, "K1": 0.5, "B": 0}
-YOOCHOOSE_SASREC = {"n_factors": 128, "session_max_len": 15, "epochs": 6, "lr": 0.003}
 
 PEERS: dict[str, Peer] = {
     "implicit_bm25": Peer("implicit_lists", {"model": "bm25", "half_life": 1, **BM25}, {}),
@@ -94,21 +93,28 @@ PEERS: dict[str, Peer] = {
         "rectools_sasrec",
         {},
         {
-            "retailrocket": {"n_factors": 64, "session_max_len": 10, "epochs": 4, "lr": 0.003},
-            "yoochoose": YOOCHOOSE_SASREC,
+            "retailrocket": {
+                "n_factors": 64,
+                "session_max_len": 10,
+                "loss": "sampled_softmax",
+                "n_negatives": 64,
+                "lr": 0.003,
+                "epochs": 5,
+            },
+            "yoochoose": {"n_factors": 128, "session_max_len": 15, "epochs": 10},
         },
     ),
     "rectools_two_stage": Peer(
         "rectools_two_stage",
         {
-            "sessions": 10_000,
+            "sessions": 40_000,
             "candidates": 100,
             "negatives": 30,
             "knn": BM25,
             "ranker": {"learning_rate": 0.05, "min_child_samples": 50},
             "sasrec": None,
         },
-        {"yoochoose": {"sasrec": YOOCHOOSE_SASREC}},
+        {"yoochoose": {"sasrec": {"n_factors": 128, "session_max_len": 15, "epochs": 5, "lr": 0.003}}},
     ),
 }
 

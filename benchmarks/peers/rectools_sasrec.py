@@ -1,8 +1,9 @@
 """RecTools' SASRec: trained on the train sequences, it ranks all items for the prefixes, which are new users to it.
 
 Settings: ``threads``, ``seed``; all others go to ``SASRecModel``. What is not named keeps its documented default (two
-blocks of four heads, dropout .2, learning rate .001, batches of 128 sequences). All sequences are padded to
-``session_max_len``, and a softmax over all items is taken at each place: on a CPU both must be small for many items.
+blocks of four heads, dropout .2, learning rate .001, batches of 128 sequences, a softmax over all items at each
+place). Every sequence is padded to ``session_max_len``. With 37,000 items an epoch of that softmax takes 12 CPU
+minutes, so RetailRocket goes with sampled negatives and epochs for eight; it has not converged then.
 """
 
 import logging
