@@ -81,8 +81,11 @@ PEERS: dict[str, Peer] = {
     "implicit_bm25": Peer("implicit_lists", {"model": "bm25", "half_life": 1, **BM25}, {}),
     "implicit_als": Peer(
         "implicit_lists",
-        {"model": "als", "half_life": 1, "alpha": 20, "regularization": 1},
-        {"retailrocket": {"factors": 256, "iterations": 3}, "yoochoose": {"factors": 128, "iterations": 10}},
+        {"model": "als", "half_life": 1, "regularization": 1},
+        {
+            "retailrocket": {"factors": 256, "alpha": 100, "iterations": 3},
+            "yoochoose": {"factors": 128, "alpha": 20, "iterations": 10},
+        },
     ),
     "implicit_bpr": Peer(
         "implicit_lists",
@@ -209,6 +212,7 @@ def peer_cell(name: str, settings: Mapping[str, Any], rows: Rows, labels: LabelS
     if path.exists():
         kept: Cell = read_json(path)
         return kept
+    print(f"{name} …", flush=True)
     with Meter() as meter:
         answer = ask(PYTHON, f"benchmarks.peers.{module}", settings, rows, folder)
     made = {**score(answer, labels), "peak_gib": round(meter.peak_gib, 2)}
