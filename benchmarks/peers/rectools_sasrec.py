@@ -3,7 +3,7 @@
 Settings: ``threads``, ``seed``; all others go to ``SASRecModel``. What is not named keeps its documented default (two
 blocks of four heads, dropout .2, learning rate .001, batches of 128 sequences, a softmax over all items at each
 place). Every sequence is padded to ``session_max_len``. With 37,000 items an epoch of that softmax takes 12 CPU
-minutes, so RetailRocket goes with sampled negatives and epochs for eight; it has not converged then.
+minutes, so RetailRocket goes with sampled negatives and five epochs, nine minutes; it has not converged then.
 """
 
 import logging

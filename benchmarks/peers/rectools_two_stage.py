@@ -34,11 +34,11 @@ from benchmarks.peers.rectools_sasrec import sasrec
 
 
 class LastEvents(Splitter):
-    """Holds out the last event of some sessions; all other events are history."""
+    """Holds out the last event of some sessions that have ``history`` events before it; all others are history."""
 
-    def __init__(self, sessions: int, seed: int) -> None:
+    def __init__(self, sessions: int, seed: int, history: int) -> None:
         super().__init__(filter_already_seen=False)
-        self.sessions, self.seed = sessions, seed
+        self.sessions, self.seed, self.history = sessions, seed, history
 
     def _split_without_filter(
         self,
@@ -47,7 +47,7 @@ class LastEvents(Splitter):
     ) -> Iterator[tuple[np.ndarray, np.ndarray, dict[str, Any]]]:
         users = interactions.df[Columns.User].to_numpy()
         last = np.flatnonzero(np.diff(users, append=-1) != 0)
-        last = last[np.diff(last, prepend=-1) > 1]
+        last = last[np.diff(last, prepend=-1) > self.history]
         rng = np.random.default_rng(self.seed)
         held_out = np.sort(rng.choice(last, min(self.sessions, last.size), replace=False))
         yield np.delete(np.arange(users.size), held_out), held_out, {}
@@ -94,7 +94,7 @@ def fit(rows: Rows, settings: dict[str, Any]) -> Callable[[], I32]:
     ranker = LGBMRanker(**settings["ranker"], n_jobs=threads, random_state=seed, verbose=-1)
     model = CandidateRankingModel(
         [CandidateGenerator(one, k, keep_ranks=True, keep_scores=True) for one in first],
-        LastEvents(settings["sessions"], seed),
+        LastEvents(settings["sessions"], seed, len(first)),  # SASRec does not know the item of a lone event
         Grouped(ranker),
         PerUserNegativeSampler(settings["negatives"]),
         Features(train),

@@ -169,6 +169,7 @@ def test_real_peers_learn_what_follows_what(name: str, tmp_path: Path):
     rng = np.random.default_rng(0)
     starts = rng.integers(0, 60, 400)
     train = [[(start + step) % 60 for step in range(4)] for start in starts]
+    train += [[60 + pair, 61 + pair] for pair in range(0, 40, 2)]  # their first item alone is no sequence
     asked = [[start, (start + 1) % 60] for start in range(60)]
     small = {
         "implicit_bm25": {},
@@ -180,7 +181,7 @@ def test_real_peers_learn_what_follows_what(name: str, tmp_path: Path):
     }  # fmt: skip
     peer = ranking.PEERS[name]
     settings = peer.settings_for("", 1, 0) | small[name]
-    rows = rows_of(train, asked, 60)
+    rows = rows_of(train, asked, 100)
     answer = ranking.ask(ranking.PYTHON, f"benchmarks.peers.{peer.module}", settings, rows, tmp_path)
     for row, best in enumerate(answer.lists.tolist()):
         there = [item for item in best if item != NOTHING]
