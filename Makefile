@@ -4,7 +4,7 @@ CONFIG ?= configs/shop.toml
 SET ?=
 BIN := .venv/bin
 
-.PHONY: setup run test lint bench rehearse clean
+.PHONY: setup run test lint bench rehearse peers clean
 
 setup: .venv/.installed
 
@@ -30,6 +30,17 @@ bench: setup
 
 rehearse: setup
 	$(BIN)/python -m benchmarks.rehearse
+
+# Other people's recommenders, for benchmarks.ranking: they want an older NumPy, but take torch from the project.
+peers: .cache/peers/.installed
+
+.cache/peers/.installed: .venv/.installed benchmarks/peers.lock
+	rm -rf .cache/peers
+	$(BIN)/python -m venv .cache/peers
+	.cache/peers/bin/python -m pip install --quiet --no-deps --requirement benchmarks/peers.lock
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("platlib"))' \
+		> $$(.cache/peers/bin/python -c 'import sysconfig; print(sysconfig.get_path("platlib"))')/project.pth
+	@touch $@
 
 clean:
 	rm -rf .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis runs
