@@ -36,7 +36,7 @@ class LambdaRankSettings(BaseModel):
     """A little over the list's length. The objective ``recall`` knows no such level."""
     lambdarank_norm: bool = True
     """Whether the gradients of a session are scaled down where they are many, by either objective."""
-    max_trees: int = Field(400, ge=1)
+    max_trees: int = Field(160, ge=1)
     early_stopping_rounds: int = Field(40, ge=1)
     eval_at: int = Field(20, ge=1)
     """Place of the NDCG or recall that early stopping watches, and of the objective ``recall``."""
