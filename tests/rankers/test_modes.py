@@ -21,7 +21,7 @@ from rankers.selection import ALL, Selection, labels_of
 from rankers.settings import MULTI, RankersSettings
 from rankers.topk import top_lists
 from rankers.training import fit_fold, train_rankers
-from tests.rankers.world import POOL, QUICK, World, log_of, recall, write_world
+from tests.rankers.world import POOL, QUICK, World, log_of, recall, record_groups, write_world
 
 N = 360
 LOG = log_of(N, per_group=2)
@@ -166,14 +166,7 @@ def test_threads_chunks_and_resuming_change_nothing(
 def test_no_first_level_model_has_seen_what_it_describes(
     matrix: TrainingMatrix, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    used: list[set[int]] = []
-    original = training._dataset
-
-    def record(selection: Selection, binned: Binned, rows: Any) -> Any:
-        used.append(set(matrix.groups[selection.session[rows]].tolist()))
-        return original(selection, binned, rows)
-
-    monkeypatch.setattr(training, "_dataset", record)
+    used = record_groups(monkeypatch, matrix)
     settings = changed(stacking=True, submission="mean_of_folds")
     rankers = train_rankers(matrix, settings, tmp_path, threads=1, progress=False)
     fold, half = (dict(zip(matrix.groups.tolist(), found.tolist(), strict=True)) for found in (

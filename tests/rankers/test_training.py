@@ -16,7 +16,7 @@ from rankers.predict import Predictor
 from rankers.selection import ALL, Selection, select
 from rankers.settings import LambdaRankSettings, RankersSettings
 from rankers.training import fit_fold, parameters, train_rankers
-from tests.rankers.world import POOL, QUICK, World, log_of, write_world
+from tests.rankers.world import POOL, QUICK, World, log_of, record_groups, write_world
 
 N = 400
 WORLD = World.plain(empty=frozenset({0, 5, 6, 399}))
@@ -59,14 +59,7 @@ def test_mean_of_folds_has_no_refit(matrix: TrainingMatrix, tmp_path: Path) -> N
 def test_no_group_is_trained_on_stopped_by_and_reported_at_once(
     matrix: TrainingMatrix, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    used: list[set[int]] = []
-    original = training._dataset
-
-    def record(selection: Selection, binned: Binned, rows: Any) -> Any:
-        used.append(set(matrix.groups[selection.session[rows]].tolist()))
-        return original(selection, binned, rows)
-
-    monkeypatch.setattr(training, "_dataset", record)
+    used = record_groups(monkeypatch, matrix)
     rankers = train_rankers(matrix, QUICK, tmp_path, targets=("clicks",), threads=1, progress=False)
     fold = fold_of(matrix.groups, QUICK.folds, QUICK.seed)
     assert len(used) == 2 * QUICK.folds + 1

@@ -2,16 +2,20 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pytest
 
 from candidates.pool import Arena, Candidates
 from events.labels import Labels, LabelSet
 from events.lists import Lists
 from events.log import SessionLog
 from events.randomness import uniforms
+from rankers import training
 from rankers.matrix import MatrixWriter, TrainingMatrix, read_matrix
+from rankers.selection import Selection
 from rankers.settings import LambdaRankSettings, RankersSettings
 
 N_ITEMS = 211
@@ -125,3 +129,16 @@ def recall(lists: Lists, labels: LabelSet, k: int) -> float:
     """Hits among the first ``k`` over all labels."""
     hits = sum(len(set(lists.row(s)[0][:k].tolist()) & set(labels.row(s).tolist())) for s in range(len(labels)))
     return hits / labels.aids.size
+
+
+def record_groups(monkeypatch: pytest.MonkeyPatch, matrix: TrainingMatrix) -> list[set[int]]:
+    """Have the groups of every dataset that LightGBM is given noted, in order: train, inner, train, …"""
+    used: list[set[int]] = []
+    original = training._dataset
+
+    def record(selection: Selection, binned: Any, rows: Any) -> Any:
+        used.append(set(matrix.groups[selection.session[rows]].tolist()))
+        return original(selection, binned, rows)
+
+    monkeypatch.setattr(training, "_dataset", record)
+    return used
