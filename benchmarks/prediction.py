@@ -17,9 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.harness import Contender, events_parser, measure, show
+from rankers.fitting import parameters
 from rankers.predict import Predictor
 from rankers.settings import RankersSettings
-from rankers.training import parameters
 
 FEATURES = 100
 POOL = 100

@@ -21,6 +21,7 @@ from events.errors import InputError
 from events.labels import LabelSet
 from models.study import Choice, Found, Real, Report, Space, Study, Values, Whole
 from rankers.binning import Binned, bin_rows
+from rankers.fitting import fit_fold, parameters
 from rankers.folds import TRAINED_ON, stream_uniforms
 from rankers.matrix import TrainingMatrix
 from rankers.models import Fit
@@ -28,7 +29,6 @@ from rankers.predict import Predictor
 from rankers.selection import Selection, select
 from rankers.settings import RankersSettings
 from rankers.topk import top_lists
-from rankers.training import fit_fold, parameters
 from rankers.xgboost_backend import Held, hold_rows
 from submissions.metrics import Hits, count_hits
 

@@ -13,6 +13,7 @@ from events.labels import Labels, LabelSet
 from events.lists import Lists
 from rankers import training
 from rankers.binning import Binned
+from rankers.fitting import fit_fold
 from rankers.folds import fold_of, half_of
 from rankers.matrix import TrainingMatrix
 from rankers.models import Fit, Rankers
@@ -20,7 +21,7 @@ from rankers.scoring import Scorer, score_log
 from rankers.selection import ALL, Selection, labels_of
 from rankers.settings import MULTI, RankersSettings
 from rankers.topk import top_lists
-from rankers.training import fit_fold, train_rankers
+from rankers.training import train_rankers
 from tests.rankers.world import POOL, QUICK, World, log_of, recall, record_groups, write_world
 
 N = 360

@@ -9,13 +9,14 @@ import pytest
 from events.labels import Labels, LabelSet
 from rankers import training
 from rankers.binning import Binned, bin_rows
+from rankers.fitting import fit_fold, parameters
 from rankers.folds import fold_of
 from rankers.matrix import TrainingMatrix
 from rankers.models import Fit, Rankers
 from rankers.predict import Predictor
 from rankers.selection import ALL, Selection, select
 from rankers.settings import LambdaRankSettings, RankersSettings
-from rankers.training import fit_fold, parameters, train_rankers
+from rankers.training import train_rankers
 from tests.rankers.world import POOL, QUICK, World, log_of, record_groups, write_world
 
 N = 400

@@ -13,7 +13,7 @@ from events.labels import Labels, LabelSet
 from events.lists import Lists
 from events.log import SessionLog
 from events.randomness import uniforms
-from rankers import training
+from rankers import fitting
 from rankers.matrix import MatrixWriter, TrainingMatrix, read_matrix
 from rankers.selection import Selection
 from rankers.settings import LambdaRankSettings, RankersSettings
@@ -134,11 +134,11 @@ def recall(lists: Lists, labels: LabelSet, k: int) -> float:
 def record_groups(monkeypatch: pytest.MonkeyPatch, matrix: TrainingMatrix) -> list[set[int]]:
     """Have the groups of every dataset that LightGBM is given noted, in order: train, inner, train, …"""
     used: list[set[int]] = []
-    original = training._dataset
+    original = fitting._dataset
 
     def record(selection: Selection, binned: Any, rows: Any) -> Any:
         used.append(set(matrix.groups[selection.session[rows]].tolist()))
         return original(selection, binned, rows)
 
-    monkeypatch.setattr(training, "_dataset", record)
+    monkeypatch.setattr(fitting, "_dataset", record)
     return used
