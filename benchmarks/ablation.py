@@ -30,6 +30,7 @@ from events.columns import WEIGHTS
 from events.compiled import ROOT
 from events.labels import Labels, take_labels
 from events.lists import Lists
+from events.log import SessionLog
 from events.passes import PassData
 from rankers.folds import REPORTED, sample_sessions
 from rankers.matrix import TrainingMatrix, read_matrix
@@ -44,7 +45,7 @@ from scripts.cli import open_run
 from scripts.pipeline import Run, run_stage
 from submissions.bootstrap import Interval, bootstrap_total
 from submissions.metrics import Hits, count_hits
-from submissions.report import table
+from submissions.report import spread, table
 
 TOP = 20
 POOL = 100
@@ -137,20 +138,51 @@ def fused(pool: Candidates, targets: tuple[str, ...]) -> dict[str, Lists]:
     return {target: top_lists(pool, reciprocal_rank_scores(pool, target), POOL) for target in targets}
 
 
+def shop_parser(description: str, sessions: int, trained: int) -> argparse.ArgumentParser:
+    """Arguments of a comparison of rankers on a synthetic shop, with these defaults."""
+    made = argparse.ArgumentParser(description=description)
+    made.add_argument("--sessions", type=int, default=sessions, help="train sessions of the synthetic shop")
+    made.add_argument("--trained", type=int, default=trained, help="validation sessions that rankers are trained on")
+    made.add_argument("--scored", type=int, default=150_000, help="validation sessions to compare on, at most")
+    made.add_argument("--config", type=Path, default=ROOT / "configs" / "shop.toml")
+    made.add_argument("--set", dest="assignments", action="append", default=[], metavar="KEY=VALUE")
+    made.add_argument("--folder", type=Path, help="keep the run here, and go on with it; default: a temporary one")
+    return made
+
+
+def run_to_features(arguments: argparse.Namespace, folder: Path) -> Run:
+    """The run of these arguments, with the training matrix of its validation pass."""
+    assignments = [f"runs={folder}", f"shop.train_sessions={arguments.sessions}"]
+    assignments += [f"rankers.max_sessions={arguments.trained}", *arguments.assignments]
+    run = open_run(arguments.config, assignments)
+    run_stage(prepare.STAGE, run, "")
+    for module in (covisit, retrievers, candidates, features):
+        run_stage(module.STAGE, run, "validation")
+    return run
+
+
+def of_one_fit(settings: RankersSettings) -> RankersSettings:
+    """Settings by which each model is one fit, stopped by a part of the matrix; who is compared on lies outside it."""
+    return settings.model_copy(update={"folds": 1, "holdout_share": 0.05, "submission": "mean_of_folds"})
+
+
+def outside_matrix(log: SessionLog, matrix: TrainingMatrix, sessions: int, seed: int) -> Any:
+    """int64[n] rows of at most ``sessions`` target sessions, of no group that the matrix holds."""
+    rows = np.flatnonzero(~np.isin(log.groups, matrix.groups))
+    return rows[sample_sessions(log.groups[rows], sessions, seed, REPORTED)]
+
+
 def compare(run: Run, data: PassData, names: list[str], sessions: int, work: Path) -> tuple[list[Row], dict[str, Any]]:
     """Train, score and compare every variant; at most ``sessions`` of those not trained on are scored."""
     assert data.labels is not None
-    settings = run.settings.rankers.model_copy(
-        update={"folds": 1, "holdout_share": 0.05, "submission": "mean_of_folds"}
-    )
+    settings = of_one_fit(run.settings.rankers)
     matrix = read_matrix(run.need(data.name, "features") / "matrix.parquet")
     kept = {variant: without(matrix.names, less) for variant, less in variants(names).items()}
     threads = run.settings.n_threads
     rankers = train_variants(matrix, settings, kept, work, threads)
 
     log = data.target_log
-    rows = np.flatnonzero(~np.isin(log.groups, matrix.groups))
-    rows = rows[sample_sessions(log.groups[rows], sessions, settings.seed, REPORTED)]
+    rows = outside_matrix(log, matrix, sessions, settings.seed)
     sources = open_sources(run, data)
     builder = open_builder(run, data, sources)
     arena, scratch = Arena(), Arena()
@@ -204,27 +236,15 @@ def rank(rankers: Rankers, pool: Candidates, features: Any, targets: tuple[str, 
 
 
 def _points(interval: Interval) -> str:
-    return f"{interval.low:+.4f} to {interval.high:+.4f}"
+    return spread(interval.low, interval.high)
 
 
 def main(argv: list[str] | None = None) -> None:
     """Command line."""
-    made = argparse.ArgumentParser(description="What each retriever is worth.")
-    made.add_argument("--sessions", type=int, default=1_000_000, help="train sessions of the synthetic shop")
-    made.add_argument("--trained", type=int, default=40_000, help="validation sessions that rankers are trained on")
-    made.add_argument("--scored", type=int, default=150_000, help="validation sessions to compare on, at most")
-    made.add_argument("--config", type=Path, default=ROOT / "configs" / "shop.toml")
-    made.add_argument("--set", dest="assignments", action="append", default=[], metavar="KEY=VALUE")
-    made.add_argument("--folder", type=Path, help="keep the run here, and go on with it; default: a temporary one")
-    arguments = made.parse_args(argv)
+    arguments = shop_parser("What each retriever is worth.", sessions=1_000_000, trained=40_000).parse_args(argv)
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.folder or Path(temporary)
-        assignments = [f"runs={folder}", f"shop.train_sessions={arguments.sessions}"]
-        assignments += [f"rankers.max_sessions={arguments.trained}", *arguments.assignments]
-        run = open_run(arguments.config, assignments)
-        run_stage(prepare.STAGE, run, "")
-        for module in (covisit, retrievers, candidates, features):
-            run_stage(module.STAGE, run, "validation")
+        run = run_to_features(arguments, folder)
         data = open_pass(run, "validation")
         names = [name for name, one in run.settings.models.retrievers.items() if one.on]
         rows, facts = compare(run, data, names, arguments.scored, folder / "ablation")

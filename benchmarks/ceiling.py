@@ -28,9 +28,8 @@ import polars as pl
 from pydantic import ValidationError
 
 from benchmarks.harness import machine
-from candidates.building import Shared, build_source
+from candidates.building import Shared
 from candidates.pool import Arena
-from candidates.source_set import recommend
 from events.columns import TARGETS, WEIGHTS
 from events.errors import InputError
 from events.files import need_array
@@ -44,6 +43,7 @@ from events.shop.truth import Observer, Question, Truth
 from rankers.scoring import chunks
 from scripts.artifacts import open_items, open_matrices, open_pass, open_sources
 from scripts.cli import guarded
+from scripts.ladder import rung_lists
 from scripts.pipeline import Run, read_manifest
 from scripts.settings import Settings
 from submissions.metrics import Hits, hits_by_target
@@ -141,9 +141,7 @@ def cuts_in_shop(
 def rules_lists(run: Run, data: PassData, log: SessionLog) -> dict[str, Lists]:
     """The lists of the rules, as on the ladder."""
     shared = Shared(open_matrices(run, data.name), threads=run.settings.n_threads)
-    source = build_source("rules", run.settings.candidates.rules, shared).fit(data.fit)
-    lists = {own: recommend(source, log, TOP, own, shared.threads) for own in source.targets or (None,)}
-    return {target: lists[target if target in lists else None] for target in data.targets}
+    return rung_lists("rules", run.settings.candidates.rules, shared, data, log, TOP)
 
 
 def pool_of(run: Run, data: PassData, log: SessionLog) -> tuple[Rows, npt.NDArray[np.int32]]:

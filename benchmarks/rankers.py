@@ -5,7 +5,6 @@ sessions, and compares them on the others: weighted recall@20 less that of the d
 95 % intervals. Every variant ranks the same candidates by the same features. The last line is one JSON object.
 """
 
-import argparse
 import json
 import tempfile
 import time
@@ -18,25 +17,30 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.ablation import add, difference, joined, weighted
+from benchmarks.ablation import (
+    add,
+    difference,
+    joined,
+    of_one_fit,
+    outside_matrix,
+    run_to_features,
+    shop_parser,
+    weighted,
+)
 from benchmarks.harness import machine
 from candidates.pool import Arena, Candidates
-from events.compiled import ROOT
 from events.labels import take_labels
 from events.log import SessionLog
 from events.passes import PassData
-from rankers.folds import REPORTED, sample_sessions
-from rankers.matrix import read_matrix
+from rankers.matrix import TrainingMatrix, read_matrix
 from rankers.models import Rankers
 from rankers.scoring import Scorer, chunks, score_sessions
 from rankers.settings import RankersSettings
 from rankers.training import train_rankers
-from scripts import candidates, covisit, features, prepare, retrievers
 from scripts.artifacts import open_builder, open_pass, open_sources
-from scripts.cli import open_run
-from scripts.pipeline import Run, run_stage
+from scripts.pipeline import Run
 from submissions.metrics import Hits
-from submissions.report import table
+from submissions.report import spread, table
 
 TOP: Final = 20
 DEFAULT: Final = "default"
@@ -73,15 +77,14 @@ class Ready:
 
 
 def train(
-    run: Run, data: PassData, settings: RankersSettings, kept: Mapping[str, dict[str, Any]], work: Path
+    matrix: TrainingMatrix, settings: RankersSettings, kept: Mapping[str, dict[str, Any]], work: Path, threads: int
 ) -> tuple[dict[str, Rankers], dict[str, float]]:
     """Rankers of each variant, and the wall seconds they took; finished fits are kept in ``work``."""
-    matrix = read_matrix(run.need(data.name, "features") / "matrix.parquet")
     made, seconds = {}, {}
     for variant, update in kept.items():
         began = time.perf_counter()
         mine = RankersSettings.model_validate(settings.model_dump() | update)
-        made[variant] = train_rankers(matrix, mine, work / variant.replace(" ", "_"), threads=run.settings.n_threads)
+        made[variant] = train_rankers(matrix, mine, work / variant.replace(" ", "_"), threads=threads)
         seconds[variant] = time.perf_counter() - began
     return made, seconds
 
@@ -91,14 +94,11 @@ def compare(
 ) -> tuple[list[list[str]], dict[str, Any]]:
     """Train, score and compare; at most ``sessions`` of those not trained on are scored."""
     assert data.labels is not None
-    settings = run.settings.rankers.model_copy(
-        update={"folds": 1, "holdout_share": 0.05, "submission": "mean_of_folds"}
-    )
-    rankers, seconds = train(run, data, settings, kept, work)
+    settings = of_one_fit(run.settings.rankers)
+    matrix = read_matrix(run.need(data.name, "features") / "matrix.parquet")
+    rankers, seconds = train(matrix, settings, kept, work, run.settings.n_threads)
     log = data.target_log
-    trained = read_matrix(run.need(data.name, "features") / "matrix.parquet")
-    rows = np.flatnonzero(~np.isin(log.groups, trained.groups))
-    rows = rows[sample_sessions(log.groups[rows], sessions, settings.seed, REPORTED)]
+    rows = outside_matrix(log, matrix, sessions, settings.seed)
     sources = open_sources(run, data)
     builder = open_builder(run, data, sources)
     arena, scratch = Arena(), Arena()
@@ -120,31 +120,20 @@ def compare(
                           "fit_seconds": round(seconds[variant], 1), "trees": trees}  # fmt: skip
         shown = [f"{recalls[target] or 0.0:.4f}" for target in data.targets]
         total = f"{weighted(by_target):.4f}"
-        lines.append([variant, *shown, total, f"{gap.low:+.4f} to {gap.high:+.4f}", f"{seconds[variant]:.0f}"])
-    return lines, {"scored": int(rows.size), "trained": trained.n_sessions, "variants": facts}
+        lines.append([variant, *shown, total, spread(gap.low, gap.high), f"{seconds[variant]:.0f}"])
+    return lines, {"scored": int(rows.size), "trained": matrix.n_sessions, "variants": facts}
 
 
 def main(argv: list[str] | None = None) -> None:
     """Command line."""
-    made = argparse.ArgumentParser(description="What the settings of the rankers are worth.")
-    made.add_argument("--sessions", type=int, default=100_000, help="train sessions of the synthetic shop")
-    made.add_argument("--trained", type=int, default=6_000, help="validation sessions that rankers are trained on")
-    made.add_argument("--scored", type=int, default=150_000, help="validation sessions to compare on, at most")
+    made = shop_parser("What the settings of the rankers are worth.", sessions=100_000, trained=6_000)
     made.add_argument("--variant", action="append", choices=list(VARIANTS), help="compare only this one; repeatable")
-    made.add_argument("--config", type=Path, default=ROOT / "configs" / "shop.toml")
-    made.add_argument("--set", dest="assignments", action="append", default=[], metavar="KEY=VALUE")
-    made.add_argument("--folder", type=Path, help="keep the run here, and go on with it; default: a temporary one")
     arguments = made.parse_args(argv)
     every = [one for one in VARIANTS if "xgboost" not in one or find_spec("xgboost") is not None]
     kept = {one: VARIANTS[one] for one in dict.fromkeys([DEFAULT, *(arguments.variant or every)])}
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.folder or Path(temporary)
-        assignments = [f"runs={folder}", f"shop.train_sessions={arguments.sessions}"]
-        assignments += [f"rankers.max_sessions={arguments.trained}", *arguments.assignments]
-        run = open_run(arguments.config, assignments)
-        run_stage(prepare.STAGE, run, "")
-        for module in (covisit, retrievers, candidates, features):
-            run_stage(module.STAGE, run, "validation")
+        run = run_to_features(arguments, folder)
         data = open_pass(run, "validation")
         lines, facts = compare(run, data, kept, arguments.scored, folder / "rankers")
     print(table(["settings", *data.targets, "total", "less the default, 95 %", "fits, s"], lines))

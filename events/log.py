@@ -96,6 +96,16 @@ class SessionLog:
         return self.types is not None
 
     @property
+    def ts_or_empty(self) -> npt.NDArray[np.int32]:
+        """The times as kernels take them: int32[0] if the shop has none."""
+        return np.zeros(0, np.int32) if self.ts is None else self.ts
+
+    @property
+    def types_or_empty(self) -> npt.NDArray[np.int8]:
+        """The types likewise: int8[0] if the shop has none."""
+        return np.zeros(0, np.int8) if self.types is None else self.types
+
+    @property
     def has(self) -> frozenset[str]:
         """What of ``NEEDS`` this log has."""
         return frozenset(name for name, there in (("time", self.has_time), ("types", self.has_types)) if there)

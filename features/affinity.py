@@ -337,8 +337,8 @@ class AffinityBlock:
         self, log: SessionLog, candidates: Candidates, start: int, stop: int, out: npt.NDArray[np.float32], at: int
     ) -> None:
         """See :class:`features.registry.Block`."""
-        ts = np.zeros(0, np.int32) if log.ts is None else log.ts
-        types = np.zeros(0, np.int8) if log.types is None else log.types
+        ts = log.ts_or_empty
+        types = log.types_or_empty
         fill_affinity(
             (log.offsets, log.aids, ts, types),
             (candidates.offsets, candidates.aids),

@@ -132,8 +132,8 @@ def count_items(
     """
     at = 3 * (len(windows_days) + 1)
     windows = np.array(windows_days, np.int64) * DAY
-    ts = np.zeros(0, np.int32) if log.ts is None else log.ts
-    types = np.zeros(0, np.int8) if log.types is None else log.types
+    ts = log.ts_or_empty
+    types = log.types_or_empty
     since, until = (int(ts.min()), int(ts.max())) if ts.size else (0, 0)
 
     def share(start: int, stop: int) -> npt.NDArray[np.int32]:

@@ -138,7 +138,7 @@ class MatchBlock:
     ) -> None:
         """See :class:`features.registry.Block`."""
         fill_match(
-            (log.offsets, log.aids, np.zeros(0, np.int32) if log.ts is None else log.ts),
+            (log.offsets, log.aids, log.ts_or_empty),
             (candidates.offsets, candidates.aids),
             self.values,
             self.columns,

@@ -257,8 +257,8 @@ class PairBlock:
         at: int,
     ) -> None:
         """See :class:`features.registry.Block`."""
-        ts = np.zeros(0, np.int32) if log.ts is None else log.ts
-        types = np.zeros(0, np.int8) if log.types is None else log.types
+        ts = log.ts_or_empty
+        types = log.types_or_empty
         fill_pairs(
             (log.offsets, log.aids, ts, types),
             (candidates.offsets, candidates.aids),

@@ -209,7 +209,7 @@ class SessionBlock:
         at: int,
     ) -> None:
         """See :class:`features.registry.Block`."""
-        ts = np.zeros(0, np.int32) if log.ts is None else log.ts
-        types = np.zeros(0, np.int8) if log.types is None else log.types
+        ts = log.ts_or_empty
+        types = log.types_or_empty
         events = (log.offsets, log.aids, ts, types)
         fill_sessions(events, candidates.offsets, start, stop, self.visit_gap, self.utc_offset, self.which, out, at)

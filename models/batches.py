@@ -163,7 +163,7 @@ def make_batch(log: SessionLog, windows: Windows, rows: I64, rule: PositiveRule,
     inputs = pad(log, starts, sizes, int(sizes.max(initial=1)))
     shape = inputs[0].shape
     items, targets = np.empty(shape, np.int64), np.full(shape, NO_TARGET, np.int64)
-    types = np.zeros(0, np.int8) if log.types is None else log.types
+    types = log.types_or_empty
     weights = np.array(rule.target_weights)
     draw_positives(log.aids, types, starts, sizes, ends, weights, rule.horizon, rule.decay, seed, items, targets)
     places = np.flatnonzero(targets != NO_TARGET)
@@ -174,8 +174,8 @@ def pad(log: SessionLog, starts: I64, sizes: I64, length: int) -> tuple[I64, I64
     """Items, types and gap buckets of windows, int64[B, length] each."""
     shape = (starts.size, length)
     items, kinds, gaps = (np.zeros(shape, np.int64) for _ in range(3))
-    types = np.zeros(0, np.int8) if log.types is None else log.types
-    ts = np.zeros(0, np.int32) if log.ts is None else log.ts
+    types = log.types_or_empty
+    ts = log.ts_or_empty
     fill_windows(log.aids, types, ts, starts, sizes, items, kinds, gaps)
     return items, kinds, gaps
 

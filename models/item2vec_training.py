@@ -142,7 +142,7 @@ class _Plan:
             log.offsets,
             log.aids,
             nothing if log.ts is None or settings.max_gap_seconds is None else log.ts,
-            np.zeros(0, np.int8) if log.types is None else log.types,
+            log.types_or_empty,
         )
         each = max(1, round(settings.round_tokens * log.n_items / chunk))
         sampling, pairing = sampling_of(log, settings), pairing_of(settings)

@@ -11,7 +11,6 @@ import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +27,12 @@ from events.passes import SUBMISSION, VALIDATION
 from rankers.blending import blend_mean_rank, blend_reciprocal
 from rankers.scoring import chunks
 from scripts.cli import guarded
-from scripts.kept_runs import KeptRun, require_same_data
+from scripts.kept_runs import KeptRun, require_same_data, shared_rows, target_weights
 from submissions.bootstrap import bootstrap_total
 from submissions.kaggle_csv import write_submission
 from submissions.metrics import Scores, hits_by_target
 from submissions.reading import read_ids, read_submission
-from submissions.report import ladder_table
+from submissions.report import ladder_table, spread
 from submissions.validator import require_valid
 
 K = 20
@@ -116,17 +115,16 @@ def _submission(out: Path, inputs: Sequence[Input], weights: Sequence[float], vo
 def _validation(runs: Sequence[KeptRun], weights: Sequence[float], vote: Vote) -> dict[str, Any]:
     """Scores of each run and of the blend on the sessions that all runs reported."""
     kept = [run.lists() for run in runs]
-    rows = reduce(lambda left, right: np.intersect1d(left, right, assume_unique=True), [one[0] for one in kept])
+    rows = shared_rows(runs, [one[0] for one in kept])
     data = runs[0].data(VALIDATION)
-    if rows.size == 0 or data.labels is None:
-        raise InputError(runs[-1].folder, None, f"shares no reported session with {runs[0]}", "rank more sessions")
+    if data.labels is None:
+        raise InputError(runs[0].folder, None, "its validation pass has no labels", "run prepare again")
     models = [
         {target: lists.take(np.searchsorted(reported, rows)) for target, lists in found.items()}
         for reported, found in kept
     ]
     labels, groups = take_labels(data.labels, rows), data.target_log.groups[rows]
-    of_target = runs[0].settings()
-    by_target = {target: float(of_target[f"submissions.weights.{target}"]) for target in TARGETS}
+    by_target = target_weights(runs[0].settings())
     lists = {str(run): model for run, model in zip(runs, models, strict=True)}
     lists["blend"] = _blend(models, weights, vote)
     hits = {name: hits_by_target(one, labels, K) for name, one in lists.items()}
@@ -181,7 +179,7 @@ def main(argv: list[str] | None = None) -> int:
             print(ladder_table(found["ladder"], K))
             if found["blend_minus_best"] is not None:
                 low, high = found["blend_minus_best"]
-                print(f"\nblend minus {found['best']}, total: {low:+.4f} to {high:+.4f} (95 % interval, paired)")
+                print(f"\nblend minus {found['best']}, total: {spread(low, high)} (95 % interval, paired)")
             print()
         print(json.dumps(line))
 

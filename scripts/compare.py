@@ -8,20 +8,18 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from functools import reduce
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from events.columns import TARGETS
 from events.errors import InputError
 from events.passes import SUBMISSION, VALIDATION
 from scripts.cli import guarded
-from scripts.kept_runs import KeptRun, Rows, require_same_data
+from scripts.kept_runs import KeptRun, Rows, require_same_data, shared_rows, target_weights
 from submissions.bootstrap import bootstrap_total
 from submissions.metrics import Hits, Scores
-from submissions.report import number, table
+from submissions.report import number, spread, table
 
 RUNGS = ("rules", "ranker")
 TOTAL = "total"
@@ -70,12 +68,10 @@ def _compare_pass(a: Sequence[KeptRun], b: Sequence[KeptRun], pass_name: str) ->
     for run in runs[1:]:
         require_same_data(runs[0], run, pass_name)
     kept = [run.hits(pass_name, RUNGS) for run in runs]
-    rows = reduce(lambda left, right: np.intersect1d(left, right, assume_unique=True), [one.rows for one in kept])
-    if rows.size == 0:
-        raise InputError(runs[-1].folder, None, f"shares no reported session with {runs[0]}", "rank more sessions")
+    rows = shared_rows(runs, [one.rows for one in kept])
     taken = [one.take(rows).rungs for one in kept]
     settings = runs[0].settings()
-    weights = {target: float(settings[f"submissions.weights.{target}"]) for target in TARGETS}
+    weights = target_weights(settings)
     groups = runs[0].data(pass_name).target_log.groups[rows]
     rungs = {}
     for rung in RUNGS:
@@ -108,8 +104,8 @@ def _show(found: Mapping[str, Any], title: str) -> None:
     for rung, lines in found["rungs"].items():
         for target, line in lines.items():
             gain, interval = line["difference"], line["interval"]
-            spread = f"{interval[0]:+.4f} to {interval[1]:+.4f}" if interval else ""
-            cells = [number(line["a"]), number(line["b"]), "" if gain is None else f"{gain:+.4f}", spread]
+            around = spread(*interval) if interval else ""
+            cells = [number(line["a"]), number(line["b"]), "" if gain is None else f"{gain:+.4f}", around]
             rows.append([f"{rung} {target}", *cells])
     print(table([f"recall@{found['k']}", "A", "B", "B - A", "95 % interval"], rows))
     for side in ("a_deviation", "b_deviation"):

@@ -1,20 +1,22 @@
 """Finished runs, opened by their folders alone: what their stages left, and whether they ran on the same data."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from events.columns import TARGETS
 from events.errors import InputError
 from events.files import need_array
 from events.index import IdIndex
 from events.lists import Lists
 from events.passes import SUBMISSION, VALIDATION, PassData
 from scripts.ladder import HITS
-from scripts.pipeline import MANIFEST, read_manifest
+from scripts.pipeline import need_stage, read_manifest
 from submissions.kept_hits import KeptHits
 
 EVALUATES = {VALIDATION: "evaluate", SUBMISSION: "submit"}
@@ -44,10 +46,7 @@ class KeptRun:
 
     def need(self, pass_name: str, stage: str) -> Path:
         """Folder of a stage that must have run in a pass."""
-        folder = self.folder / "prepared" if stage == "prepare" else self.folder / pass_name / stage
-        if not (folder / MANIFEST).exists():
-            raise InputError(folder, None, f"stage {stage} has not run", f"run it first: python -m scripts.{stage}")
-        return folder
+        return need_stage(self.folder, pass_name, stage)
 
     def has_hits(self, pass_name: str) -> bool:
         """Whether the pass was scored."""
@@ -81,6 +80,25 @@ class KeptRun:
     def code(self) -> str:
         """Digest of the code of the stage that evaluates."""
         return str((read_manifest(self.need(VALIDATION, "evaluate")) or {})["code"])
+
+
+def target_weights(settings: Mapping[str, Any]) -> dict[str, float]:
+    """Weight of each target in the total, by the flat settings of a run."""
+    return {target: float(settings[f"submissions.weights.{target}"]) for target in TARGETS}
+
+
+def shared_rows(runs: Sequence[KeptRun], reported: Iterable[Rows]) -> Rows:
+    """int64[n] the target sessions that every run reported, ascending.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    rows = reduce(lambda left, right: np.intersect1d(left, right, assume_unique=True), reported)
+    if rows.size == 0:
+        raise InputError(runs[-1].folder, None, f"shares no reported session with {runs[0]}", "rank more sessions")
+    return rows
 
 
 def _flatten(prefix: str, value: Any, flat: dict[str, Any]) -> None:

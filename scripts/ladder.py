@@ -24,7 +24,7 @@ from submissions.bootstrap import bootstrap_total
 from submissions.candidate_recall import CandidateRecall
 from submissions.kept_hits import KeptHits
 from submissions.metrics import Hits, Scores, hits_by_target
-from submissions.report import evaluation, ladder_table, report
+from submissions.report import evaluation, ladder_table, report, spread
 from submissions.slices import length_buckets, slice_scores
 
 POOL = "pool"
@@ -68,7 +68,7 @@ def candidate_recall(sources: SourceSet, log: SessionLog, labels: Labels, target
     return recall.result()
 
 
-def _rungs(run: Run, data: PassData, log: SessionLog, targets: tuple[str, ...]) -> dict[str, dict[str, Lists]]:
+def _rungs(run: Run, data: PassData, log: SessionLog) -> dict[str, dict[str, Lists]]:
     """The rungs below the ranker, each with its own list a target."""
     settings, k = run.settings.candidates, run.settings.submissions.k
     shared = Shared(open_matrices(run, data.name), threads=run.settings.n_threads)
@@ -78,12 +78,16 @@ def _rungs(run: Run, data: PassData, log: SessionLog, targets: tuple[str, ...]) 
         "rules": settings.rules,
     }
     chosen |= {one.kind: one for one in settings.sources.values() if one.kind in ("popularity", "history")}
-    rungs: dict[str, dict[str, Lists]] = {}
-    for rung, one in chosen.items():
-        source = build_source(rung, one, shared).fit(data.fit)
-        lists = {own: recommend(source, log, k, own, shared.threads) for own in source.targets or (None,)}
-        rungs[rung] = {target: lists[target if target in lists else None] for target in targets}
-    return rungs
+    return {rung: rung_lists(rung, one, shared, data, log, k) for rung, one in chosen.items()}
+
+
+def rung_lists(
+    rung: str, settings: SourceSettings, shared: Shared, data: PassData, log: SessionLog, k: int
+) -> dict[str, Lists]:
+    """The lists of one source, alone, for each target of a pass."""
+    source = build_source(rung, settings, shared).fit(data.fit)
+    lists = {own: recommend(source, log, k, own, shared.threads) for own in source.targets or (None,)}
+    return {target: lists[target if target in lists else None] for target in data.targets}
 
 
 def _evaluation(
@@ -108,7 +112,7 @@ def evaluate(
     settings = run.settings
     weights, k = settings.submissions.weights.by_target(), settings.submissions.k
     log, labels = data.target_log, data.labels
-    rungs = _rungs(run, data, log, data.targets)
+    rungs = _rungs(run, data, log)
     hits = {rung: hits_by_target(lists, labels, k) for rung, lists in rungs.items()}
     whole: dict[str, Any] = {}
     if rows is not None and rows.size < len(log):
@@ -147,7 +151,7 @@ def show(run: Run, pass_name: str) -> None:
         print(ladder_table(scores["all_sessions"]["ladder"], run.settings.submissions.k))
     if scores["ranker_minus_rules"]:
         low, high = scores["ranker_minus_rules"]
-        print(f"\nranker minus rules, total: {low:+.4f} to {high:+.4f} (95 % interval, paired)")
+        print(f"\nranker minus rules, total: {spread(low, high)} (95 % interval, paired)")
     if scores.get("drift"):
         most = list(scores["drift"].items())[:SHOWN_DRIFT]
         print("\nfeatures that drift most between the passes (Kolmogorov-Smirnov distance): ")

@@ -55,10 +55,21 @@ class Run:
         InputError
             If it has not.
         """
-        folder = self.prepared if stage == "prepare" else self.stage_folder(pass_name, stage)
-        if not (folder / MANIFEST).exists():
-            raise InputError(folder, None, f"stage {stage} has not run", f"run it first: python -m scripts.{stage}")
-        return folder
+        return need_stage(self.folder, pass_name, stage)
+
+
+def need_stage(run: Path, pass_name: str, stage: str) -> Path:
+    """Folder of a stage that must have run, in the folder of a run.
+
+    Raises
+    ------
+    InputError
+        If it has not.
+    """
+    folder = run / "prepared" if stage == "prepare" else run / pass_name / stage
+    if not (folder / MANIFEST).exists():
+        raise InputError(folder, None, f"stage {stage} has not run", f"run it first: python -m scripts.{stage}")
+    return folder
 
 
 @dataclass(frozen=True, slots=True)

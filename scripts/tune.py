@@ -26,7 +26,7 @@ from scripts.cli import guarded, open_run, parser
 from scripts.pipeline import Run, digest_of, fingerprint
 from submissions.bootstrap import bootstrap_total
 from submissions.metrics import Hits, Scores
-from submissions.report import number, table
+from submissions.report import number, spread, table
 
 TOTAL = "total"
 
@@ -65,7 +65,7 @@ def _write(run: Run, name: str, tree: Mapping[str, Any], found: Found, unseen: M
     text += f"# {number(unseen['before'])} before, {number(unseen['found'])} with these settings"
     if unseen["interval"] is not None:
         low, high = unseen["interval"]
-        text += f"; difference {low:+.4f} to {high:+.4f} (95 %, paired)"
+        text += f"; difference {spread(low, high)} (95 %, paired)"
     text += f".\n{toml(tree)}\n"
     path = run.folder / "tuning" / f"{name}.toml"
     with atomic_file(path) as beside:
@@ -86,8 +86,8 @@ def _report(unseen: Mapping[str, Mapping[str, Any]], sessions: str) -> None:
     rows = []
     for name, one in unseen.items():
         interval = one["interval"]
-        spread = f"{interval[0]:+.4f} to {interval[1]:+.4f}" if interval else ""
-        rows.append([name, number(one["before"]), number(one["found"]), spread])
+        gain = spread(*interval) if interval else ""
+        rows.append([name, number(one["before"]), number(one["found"]), gain])
     print(f"recall@20 on {sessions} that no trial saw\n")
     print(table(["", "as it is", "found", "difference, 95 %"], rows))
     print()

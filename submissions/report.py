@@ -37,6 +37,15 @@ def number(value: float | None) -> str:
     return ABSENT if value is None else f"{value:.4f}"
 
 
+def spread(low: float, high: float) -> str:
+    """An interval of a difference in recall.
+
+    >>> spread(-0.001, 0.0025)
+    '-0.0010 to +0.0025'
+    """
+    return f"{low:+.4f} to {high:+.4f}"
+
+
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Columns aligned, the first to the left and the others to the right.
 

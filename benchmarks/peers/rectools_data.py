@@ -3,6 +3,8 @@
 Users are train sequences or prefixes, items keep their numbers; an event's time is its place, one second apart.
 """
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from rectools import Columns
@@ -33,8 +35,10 @@ def datasets(rows: Rows) -> tuple[Dataset, Dataset]:
     return train, dataset(rows.test_offsets, rows.test_items, rows.n_items)
 
 
-def lists_of(recommended: pd.DataFrame, n_test: int) -> I32:
-    """int32[R, TOP] from a table of users, items and ranks (1 is best); who is missing gets an empty list."""
+def lists_of(model: Any, asked: Dataset, n_test: int) -> I32:
+    """int32[R, TOP] what a fitted model recommends, repeats allowed; whom it cannot serve gets an empty list."""
+    users = np.arange(n_test)
+    recommended = model.recommend(users, asked, k=TOP, filter_viewed=False, on_unsupported_targets="ignore")
     lists = np.full((n_test, TOP), NOTHING, np.int32)
     users, ranks = recommended[Columns.User].to_numpy(), recommended[Columns.Rank].to_numpy()
     lists[users, ranks - 1] = recommended[Columns.Item].to_numpy()

@@ -10,12 +10,11 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
 from pytorch_lightning import seed_everything
 from rectools.models import SASRecModel
 
-from benchmarks.peers.exchange import I32, TOP, Rows, answer
+from benchmarks.peers.exchange import I32, Rows, answer
 from benchmarks.peers.rectools_data import datasets, lists_of
 
 
@@ -34,12 +33,7 @@ def fit(rows: Rows, settings: dict[str, Any]) -> Callable[[], I32]:
     model = sasrec(settings, settings.pop("threads"), settings.pop("seed"))
     model.fit(train)
 
-    def lists() -> I32:
-        users = np.arange(rows.n_test)
-        found = model.recommend(users, asked, k=TOP, filter_viewed=False, on_unsupported_targets="ignore")
-        return lists_of(found, rows.n_test)
-
-    return lists
+    return lambda: lists_of(model, asked, rows.n_test)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ from rectools.models.ranking import (
     Reranker,
 )
 
-from benchmarks.peers.exchange import I32, TOP, Rows, answer
+from benchmarks.peers.exchange import I32, Rows, answer
 from benchmarks.peers.rectools_data import datasets, lists_of
 from benchmarks.peers.rectools_sasrec import sasrec
 
@@ -102,12 +102,7 @@ def fit(rows: Rows, settings: dict[str, Any]) -> Callable[[], I32]:
     np.random.seed(seed)  # noqa: NPY002  (given a seed, the sampler would take the same ranks of every session)
     model.fit(train)
 
-    def lists() -> I32:
-        users = np.arange(rows.n_test)
-        found = model.recommend(users, asked, k=TOP, filter_viewed=False, on_unsupported_targets="ignore")
-        return lists_of(found, rows.n_test)
-
-    return lists
+    return lambda: lists_of(model, asked, rows.n_test)
 
 
 if __name__ == "__main__":
