@@ -20,7 +20,7 @@ def short(value: float) -> str:
 
 
 def round_ticks(low: float, high: float, most: int = 5) -> list[float]:
-    """Multiples of 1, 2 or 5 × 10ⁿ between two values, ``most`` at most.
+    """Multiples of 1, 2 or 5 times a power of ten between two values, ``most`` at most.
 
     >>> round_ticks(0.0, 0.7)
     [0.0, 0.2, 0.4, 0.6]

@@ -105,10 +105,13 @@ def _frame(canvas: Canvas, x: Axis, y: Axis, left: float, right: float, bottom: 
         at = bottom - high * y.at(value)
         canvas.line(left, at, left + room, at)
         canvas.text(left - 6, at + 4, text, "t", "end")
+    free = 0.0
     for value, text in x.marks(max(2, int(room / 60))):
-        at = left + room * x.at(value)
+        at, half = left + room * x.at(value), len(text) * LETTER / 2
         canvas.line(at, bottom, at, bottom + 4, "rule dark")
-        canvas.text(at, bottom + 4 + LINE, text, "t", "middle")
+        if at - half >= free:  # a text that would touch the one before is left out, its mark is not
+            canvas.text(at, bottom + 4 + LINE, text, "t", "middle")
+            free = at + half + 5
     canvas.line(left, bottom, left + room, bottom, "rule dark")
     if x.title:
         canvas.text(left + room / 2, bottom + 2 * LINE + 8, x.title, "t", "middle")
@@ -213,7 +216,9 @@ class Shades:
             canvas.text(left - 8, y + tall / 2 + 4, shortened(row, left - 6), "t", "end")
             for j, value in enumerate(self.values[i]):
                 canvas.rect(left + j * cell + 0.5, y + 0.5, cell - 1, tall - 1, "fill faint")
-                canvas.rect(left + j * cell + 0.5, y + 0.5, cell - 1, tall - 1, "fill accent", min(max(value, 0.0), 1.0))
+                canvas.rect(
+                    left + j * cell + 0.5, y + 0.5, cell - 1, tall - 1, "fill accent", min(max(value, 0.0), 1.0)
+                )
                 if self.shown and len(self.shown[i][j]) * 6.2 < cell + 2:
                     kind = "cell over" if value > 0.55 else "cell"
                     canvas.text(left + (j + 0.5) * cell, y + tall / 2 + 4, self.shown[i][j], kind, "middle")

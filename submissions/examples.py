@@ -88,9 +88,7 @@ def _example(
         "events": log.n_events,
         "history": _history(log, names),
         "truth": {target: names(aids) for target, aids in truth.items()},
-        "lists": {
-            target: _list(one.row(place)[0][:k], truth.get(target), log, names) for target, one in lists.items()
-        },
+        "lists": {target: _list(one.row(place)[0][:k], truth.get(target), log, names) for target, one in lists.items()},
     }
 
 

@@ -109,7 +109,9 @@ def items(rows: Iterable[tuple[str, str, bool]], numbered: bool = False) -> str:
         number = f'<span class="place">{place}</span>' if numbered else ""
         said = '<span class="out"> hit</span>' if hit else ""
         after = f" <i>{escape(remark)}</i>" if remark else ""
-        lines.append(f"<li{' class=' + chr(34) + 'hit' + chr(34) if hit else ''}>{number}{escape(item)}{after}{said}</li>")
+        lines.append(
+            f"<li{' class=' + chr(34) + 'hit' + chr(34) if hit else ''}>{number}{escape(item)}{after}{said}</li>"
+        )
     return f'<ol class="items">{"".join(lines)}</ol>' if lines else '<p class="soft">none</p>'
 
 

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from events.columns import TARGETS, WEIGHTS
 from events.compiled import inline, kernel
-from events.labels import Labels, LabelSet
+from events.labels import Labels
 from events.lists import Lists
 from submissions.candidate_recall import CandidateRecall
 from submissions.metrics import weighted_total
@@ -70,6 +70,7 @@ def _add_found(
 class Proposals:
     """Adds up, chunk by chunk and in whole numbers, what the sources of a pool propose.
 
+    >>> from events.labels import LabelSet
     >>> proposals = Proposals({"history": "history", "near": "near"})
     >>> ranks = np.array([[0, -1], [0, 1]], np.int16)
     >>> truth = {"clicks": LabelSet.of([[4]])}

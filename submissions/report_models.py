@@ -1,6 +1,7 @@
 """Sections of a run's report about its parts: candidate sources, rankers, retrievers."""
 
 from collections.abc import Mapping
+from statistics import median
 from typing import Any
 
 from submissions.axes import Axis
@@ -44,7 +45,7 @@ def _curves(proposals: Gathered) -> str:
     depths, recall = proposals["depths"], proposals["recall"]
     curves = {source: [at[str(depth)] for depth in depths] for source, at in recall.items()}
     drawn = {source: curve for source, curve in curves.items() if None not in curve}
-    x = Axis("candidates", 1, depths[-1], True, ((1, "1"), (10, "10"), (20, "20"), (50, "50"), (200, "200")))
+    x = Axis("candidates", 1, depths[-1], True, ((1, "1"), (20, "20"), (200, "200")))
     y = Axis.of("", [value for curve in drawn.values() for value in curve])
     xs = tuple(map(float, depths))
     pool = drawn.get(POOL)
@@ -72,7 +73,9 @@ def _curves(proposals: Gathered) -> str:
         "Weighted recall at each depth (a logarithmic axis); beside the name that of the whole list. Dashed: the pool, "
         "in the order of summed reciprocal ranks. A perfect ranker would score the pool's number."
     )
-    return Figure(title, label, tuple(charts), Table(header, tuple(rows), 2, strong), note, pairs=True, least=165).html()
+    return Figure(
+        title, label, tuple(charts), Table(header, tuple(rows), 2, strong), note, pairs=True, least=165
+    ).html()
 
 
 def _alone(overlap: Gathered) -> str:
@@ -88,19 +91,17 @@ def _alone(overlap: Gathered) -> str:
 def _overlap(overlap: Gathered) -> str:
     names = tuple(overlap["sources"])
     proposed = overlap["proposed"]
-    shares = tuple(
-        tuple(both / max(row[i], 1) for both in row) for i, row in enumerate(proposed)
-    )
-    shown = tuple(tuple(f"{100 * share:.0f}" for share in row) for row in shares)
+    shares = tuple(tuple(both / max(row[i], 1) for both in row) for i, row in enumerate(proposed))
+    shown = tuple(tuple("" if i == j else f"{100 * s:.0f}" for j, s in enumerate(row)) for i, row in enumerate(shares))
     off = [(share, names[i], names[j]) for i, row in enumerate(shares) for j, share in enumerate(row) if i != j]
     title = "One source proposes"
     if off:
         share, inner, outer = max(off)
-        title = f"Closest of all: {100 * share:.0f} % of what {inner} proposes {outer} proposes, too"
+        title = f"Closest of all: {100 * share:.0f} % of what {inner} proposes, {outer} proposes, too"
     found = overlap["found"]
     header = ("of the candidates of …", "also by …", "candidates of both", "share, %", "true items of both, %")
     rows = tuple(
-        (a, b, f"{proposed[i][j]:,}", shown[i][j], f"{100 * found[i][j]:.1f}")
+        (a, b, f"{proposed[i][j]:,}", f"{100 * shares[i][j]:.0f}", f"{100 * found[i][j]:.1f}")
         for i, a in enumerate(names)
         for j, b in enumerate(names)
     )
@@ -133,7 +134,8 @@ def _groups(found: Gathered) -> list[str]:
     targets = tuple(gains)
     order = sorted(sums, key=lambda group: -sum(sums[group].values()))
     charts = tuple(
-        (target, Bars(tuple(_share_bar(g, sums[g].get(target, 0.0), g == order[0]) for g in order))) for target in targets
+        (target, Bars(tuple(_share_bar(g, sums[g].get(target, 0.0), g == order[0]) for g in order)))
+        for target in targets
     )
     rows = tuple((group, *(f"{100 * sums[group].get(target, 0.0):.1f}" for target in targets)) for group in order)
     mean = sum(sums[order[0]].values()) / len(targets)
@@ -182,8 +184,8 @@ def _trees(found: Gathered) -> list[str]:
         )
         y = Axis.of("", [value for fit in some for value in fit["curve"]], zero=False)
         charts.append((target, Lines(series, Axis("trees", 0, longest), y, height=190)))
-    stopped = sum(fit["trees"] < len(fit["curve"]) for fit in fits)
-    title = f"{stopped} of {len(fits)} models stopped before their last tree"
+    taken = ((target, median(fit["trees"] for fit in some)) for target, some in by_target.items())
+    title = f"Trees that a model takes, in the median: {', '.join(f'{target} {trees:.0f}' for target, trees in taken)}"
     rows = tuple(
         (fit["target"], str(fit["fold"]), str(fit["seed"]), f"{fit['trees']:,}", f"{fit['inner_score']:.4f}",
          f"{fit['curve'][0]:.4f}", f"{fit['curve'][-1]:.4f}", f"{fit['sessions']:,}", f"{fit['rows']:,}")
@@ -191,7 +193,9 @@ def _trees(found: Gathered) -> list[str]:
     )  # fmt: skip
     header = ("target", "fold", "seed", "trees", "score", "first tree", "last tree", "sessions", "rows")
     label = f"Lines of {found['watched']} on the inner split against the number of trees, one a fold"
-    note = f"{found['watched']} on the inner split, which no score is reported on; a dot marks the number of trees taken."
+    note = (
+        f"{found['watched']} on the inner split, which no score is reported on; a dot marks the number of trees taken."
+    )
     return [Figure(title, label, tuple(charts), Table(header, rows), note, least=210).html()]
 
 
@@ -245,10 +249,8 @@ def _epochs(retrievers: Gathered) -> list[str]:
                 x, y = Axis("epoch", 0.8, len(xs) + 0.2, ticks=ticks), Axis.of("", ys, zero=False)
                 heading = f"{name}, {'loss' if measure == 'loss' else 'held-out recall'}"
                 charts.append((heading, Lines((Series("", xs, ys, "accent", False, points=True),), x, y, height=170)))
-    fell = {name: epochs[0]["loss"] - epochs[-1]["loss"] for name, epochs in learned.items()}
-    most = max(fell, key=lambda name: fell[name])
-    first, last = learned[most][0]["loss"], learned[most][-1]["loss"]
-    title = f"{most} learned most: its loss went from {first:.3f} to {last:.3f} in {len(learned[most])} epochs"
+    fell = [f"of {name} from {all_[0]['loss']:.3f} to {all_[-1]['loss']:.3f}" for name, all_ in learned.items()]
+    title = f"The loss went {', '.join(fell)}"
     rows = tuple(
         (name, str(epoch["number"]), f"{epoch['loss']:.4f}", _recall(epoch), f"{epoch['seconds']:.1f}")
         for name, epochs in learned.items()

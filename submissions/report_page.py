@@ -39,7 +39,9 @@ def _opening(found: Gathered) -> list[str]:
     parts = "".join(f"<li><b>{number(ranker.get(target))}</b><span>{target}</span></li>" for target in TARGETS)
     interval = ranker.get("interval")
     around = f"95 % interval {interval[0]:.4f} to {interval[1]:.4f}" if interval else "no interval: too few sessions"
-    said = [f"Weighted recall@{k} of {scores['sessions']:,} held-out sessions, each ranked by models that never saw it."]
+    said = [
+        f"Weighted recall@{k} of {scores['sessions']:,} held-out sessions, each ranked by models that never saw it."
+    ]
     gain = scores.get("ranker_minus_rules")
     if gain:
         said.append(f"That is {spread(*gain)} against the rules (95 %, paired).")
@@ -83,11 +85,17 @@ def _ladder(found: Gathered) -> tuple[str, ...]:
     if "ranker" in totals and "rules" in totals:
         gain = totals["ranker"] - totals["rules"]
         title = f"The ranker is {abs(gain):.4f} {'above' if gain >= 0 else 'below'} the rules"
-    note = paragraph("Popularity, the session's own history and hand-written rules are what a ranker has to beat.", "soft")
+        low, high = scores.get("ranker_minus_rules") or (0.0, 0.0)
+        title += ", which may be chance" if low <= 0 <= high else ""
+    note = paragraph(
+        "Popularity, the session's own history and hand-written rules are what a ranker has to beat.", "soft"
+    )
     parts = [note, _rungs_figure(ladder, k, title, unfolded=True)]
     if found["test"]:
         total = number(found["test"]["ladder"]["ranker"]["total"])
-        parts.append(_rungs_figure(found["test"]["ladder"], k, f"On the test sessions the ranker scores {total}", False))
+        parts.append(
+            _rungs_figure(found["test"]["ladder"], k, f"On the test sessions the ranker scores {total}", False)
+        )
     return tuple(parts)
 
 
@@ -117,16 +125,16 @@ def _slices(found: Gathered) -> tuple[str, ...]:
 
 
 def ago(seconds: int | None) -> str:
-    """How long ago, in its greatest unit.
+    """How long before the last event, in its greatest unit.
 
     >>> ago(0), ago(90), ago(7200), ago(None)
-    ('', '1 min before', '2 h before', '')
+    ('', '1 min', '2 h', '')
     """
     if not seconds:
         return ""
     for size, unit in ((DAY, "d"), (HOUR, "h"), (MINUTE, "min"), (1, "s")):
         if seconds >= size:
-            return f"{seconds // size} {unit} before"
+            return f"{seconds // size} {unit}"
     return ""
 
 
@@ -136,7 +144,8 @@ def _sessions(found: Gathered) -> tuple[str, ...]:
     parts = [
         paragraph(
             "Drawn at random, not picked: four in ten from sessions with an order to come, three from those with a "
-            "cart, the rest from those with a click. ✓ marks an item that came; “seen” one of the session's own.",
+            "cart, the rest from those with a click. Beside an event stands how long before the last one it was; ✓ "
+            "marks an item that came; “seen” one of the session's own.",
         )
     ]
     for one in found["examples"]:
@@ -159,8 +168,18 @@ def _sessions(found: Gathered) -> tuple[str, ...]:
             hits += sum(entry["hit"] for entry in entries)
             rows = [(entry["item"], "seen" if entry["seen"] else "", entry["hit"]) for entry in entries]
             sides.append(f"<div><h4>list for {target}</h4>{items(rows, numbered=True)}</div>")
-        parts.append(_card(f"Session {one['session']}", f"{one['events']:,} events seen, {hits} hits in the lists", "".join(sides)))
+        parts.append(
+            _card(
+                f"Session {one['session']}",
+                f"{_count(one['events'], 'event')} seen, {_count(hits, 'hit')} in the lists",
+                "".join(sides),
+            )
+        )
     return tuple(parts)
+
+
+def _count(number: int, name: str) -> str:
+    return f"{number:,} {name}{'' if number == 1 else 's'}"
 
 
 def _card(title: str, remark: str, body: str) -> str:
@@ -207,7 +226,9 @@ def _settings(found: Gathered) -> tuple[str, ...]:
     ]
     rows = tuple((one["file"], f"{one['bytes']:,}", one["digest"]) for one in found["inputs"])
     said = "A digest is of the first, middle and last 64 KiB of a file; with the size it tells two files apart."
-    parts.append(folded(f"data ({len(rows)} files)", paragraph(said, "soft"), Table(("file", "bytes", "digest"), rows).html()))
+    parts.append(
+        folded(f"data ({len(rows)} files)", paragraph(said, "soft"), Table(("file", "bytes", "digest"), rows).html())
+    )
     code = tuple((stage, str(digest)) for stage, digest in found["code"].items() if digest)
     parts.append(folded("code", Table(("stage", "digest of its sources"), code).html()))
     if found["left_out"]:

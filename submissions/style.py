@@ -73,13 +73,13 @@ td.wrap{white-space:normal;overflow-wrap:anywhere;min-width:12rem}
 .session{border:1px solid var(--rule);background:var(--card);border-radius:6px;padding:1rem 1.1rem 1.2rem;margin:1.2rem 0}
 .session h3{font-size:1rem;margin:0;overflow-wrap:anywhere}
 .session .soft{margin:0}
-.sides{display:grid;grid-template-columns:repeat(auto-fit,minmax(8.2rem,1fr));gap:0 1.2rem}
+.sides{display:grid;grid-template-columns:repeat(auto-fit,minmax(6.9rem,1fr));gap:0 .9rem}
 .items{list-style:none;margin:0;padding:0;font-size:.84rem;line-height:1.55;font-variant-numeric:tabular-nums}
 .items li{overflow-wrap:anywhere;padding:0 .3rem}
 .items .hit{background:var(--wash);font-weight:600;border-radius:3px}
-.items .hit::before{content:"✓ ";color:var(--accent)}
+.items .hit::after{content:" ✓";color:var(--accent)}
 .items i{font-style:normal;color:var(--soft)}
-.items .place{color:var(--soft);display:inline-block;min-width:1.6em;font-weight:400}
+.items .place{color:var(--soft);display:inline-block;min-width:1.9em;font-weight:400}
 footer{color:var(--soft);font-size:.85rem;margin-top:4rem;border-top:1px solid var(--rule);padding-top:1rem}
 .out{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap}
 @media (min-width:74rem){.frame{grid-template-columns:11rem minmax(0,46rem)}
@@ -87,7 +87,7 @@ nav{position:sticky;top:2.5rem;align-self:start;margin:.4rem 0 0;grid-row:1/span
 nav ol{flex-direction:column;gap:.45rem}header,main,footer{grid-column:2}}
 @media (max-width:40rem){.frame{padding:1.5rem 1.1rem 3rem}h1{font-size:1.55rem}h2{font-size:1.28rem;margin-top:3rem}
 .score b{font-size:3rem}svg.wide{display:none}svg.narrow{display:block}.pairs{--least:8.5rem;gap:1rem .9rem}
-.session{padding:.8rem .8rem 1rem}}
+.session{padding:.8rem .8rem 1rem}.sides{grid-template-columns:repeat(auto-fit,minmax(8.2rem,1fr))}}
 @media print{:root{--paper:#fff;--card:#fff}body{font-size:10.5pt}nav{display:none}.frame{display:block;padding:0}
 figure,.session,tr{break-inside:avoid}h2{break-after:avoid}.scroll{overflow:visible}details>summary{list-style:none}
 *{print-color-adjust:exact;-webkit-print-color-adjust:exact}}

@@ -52,7 +52,9 @@ class Canvas:
     def dots(self, points: Sequence[Point], radius: float, kind: str) -> None:
         """Many discs as one path."""
         r, twice = _n(radius), _n(2 * radius)
-        steps = "".join(f"M{_n(x - radius)} {_n(y)}a{r} {r} 0 1 0 {twice} 0a{r} {r} 0 1 0 -{twice} 0" for x, y in points)
+        steps = "".join(
+            f"M{_n(x - radius)} {_n(y)}a{r} {r} 0 1 0 {twice} 0a{r} {r} 0 1 0 -{twice} 0" for x, y in points
+        )
         self._parts.append(f'<path class="{kind}" d="{steps}"/>')
 
     def path(self, points: Sequence[Point], kind: str) -> None:
@@ -60,9 +62,7 @@ class Canvas:
         steps = "L".join(f"{_n(x)} {_n(y)}" for x, y in points)
         self._parts.append(f'<path class="{kind}" d="M{steps}"/>')
 
-    def text(
-        self, x: float, y: float, text: str, kind: str = "t", anchor: str = "start", turned: float = 0.0
-    ) -> None:
+    def text(self, x: float, y: float, text: str, kind: str = "t", anchor: str = "start", turned: float = 0.0) -> None:
         """Text whose baseline begins, ends (``end``) or has its middle at (x, y); ``turned`` by degrees about it."""
         turn = f' transform="rotate({_n(turned)} {_n(x)} {_n(y)})"' if turned else ""
         place = f'x="{_n(x)}" y="{_n(y)}"'
