@@ -215,10 +215,9 @@ class Shades:
             y = head + i * tall
             canvas.text(left - 8, y + tall / 2 + 4, shortened(row, left - 6), "t", "end")
             for j, value in enumerate(self.values[i]):
-                canvas.rect(left + j * cell + 0.5, y + 0.5, cell - 1, tall - 1, "fill faint")
-                canvas.rect(
-                    left + j * cell + 0.5, y + 0.5, cell - 1, tall - 1, "fill accent", min(max(value, 0.0), 1.0)
-                )
+                box = left + j * cell + 0.5, y + 0.5, cell - 1, tall - 1
+                canvas.rect(*box, "fill faint")
+                canvas.rect(*box, "fill accent", min(max(value, 0.0), 1.0))
                 if self.shown and len(self.shown[i][j]) * 6.2 < cell + 2:
                     kind = "cell over" if value > 0.55 else "cell"
                     canvas.text(left + (j + 0.5) * cell, y + tall / 2 + 4, self.shown[i][j], kind, "middle")

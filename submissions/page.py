@@ -53,7 +53,7 @@ def folded(summary: str, *parts: str, unfolded: bool = False) -> str:
 
 def paragraph(text: str, kind: str = "") -> str:
     """A paragraph of plain text."""
-    return f"<p{f' class={chr(34)}{kind}{chr(34)}' if kind else ''}>{escape(text)}</p>"
+    return f'<p class="{kind}">{escape(text)}</p>' if kind else f"<p>{escape(text)}</p>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +109,8 @@ def items(rows: Iterable[tuple[str, str, bool]], numbered: bool = False) -> str:
         number = f'<span class="place">{place}</span>' if numbered else ""
         said = '<span class="out"> hit</span>' if hit else ""
         after = f" <i>{escape(remark)}</i>" if remark else ""
-        lines.append(
-            f"<li{' class=' + chr(34) + 'hit' + chr(34) if hit else ''}>{number}{escape(item)}{after}{said}</li>"
-        )
+        kind = ' class="hit"' if hit else ""
+        lines.append(f"<li{kind}>{number}{escape(item)}{after}{said}</li>")
     return f'<ol class="items">{"".join(lines)}</ol>' if lines else '<p class="soft">none</p>'
 
 

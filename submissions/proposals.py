@@ -64,7 +64,8 @@ def _add_found(
             for a in range(size):
                 for b in range(size):
                     shared[held[a], held[b]] += 1
-    return label_offsets[-1] - label_offsets[0]
+    true: int = label_offsets[-1] - label_offsets[0]
+    return true
 
 
 class Proposals:
@@ -115,8 +116,8 @@ class Proposals:
 
         depths  : of the curves
         recall  : source to its curve, as ``CandidateRecall.result`` has it
-        overlap : ``sources`` n names; ``proposed`` n × n numbers of candidates that both propose; ``found`` n × n
-                  shares of all true items that both propose, weighted by target; ``alone`` n shares that only
+        overlap : ``sources`` n names; ``proposed`` n by n numbers of candidates that both propose; ``found`` n by
+                  n shares of all true items that both propose, weighted by target; ``alone`` n shares that only
                   this source proposes
         """
         size = len(self._sources)

@@ -83,7 +83,7 @@ def _alone(overlap: Gathered) -> str:
     bars = tuple(Bar(source, share, f"{share:.4f}", i == 0) for i, (source, share) in enumerate(pairs))
     title = f"{pairs[0][0]} brings most that no other source has: {pairs[0][1]:.4f}"
     rows = tuple((bar.label, bar.shown) for bar in bars)
-    note = "Share of all true items, weighted by target, that one source alone proposes: what the pool would lose without it."
+    note = "Share of all true items, weighted by target, that one source alone proposes: the pool would lose them."
     label = "Bars of what each source alone finds: " + ", ".join(f"{bar.label} {bar.shown}" for bar in bars)
     return Figure(title, label, (("", Bars(bars)),), Table(("source", "found alone"), rows), note).html()
 
@@ -106,7 +106,7 @@ def _overlap(overlap: Gathered) -> str:
         for j, b in enumerate(names)
     )
     note = "Of a row's candidates, the percentage that the column proposes, too."
-    label = f"Table of shades, {len(names)} sources by {len(names)}: the share of candidates that two sources have in common"
+    label = f"Table of shades: the share of candidates that each two of {len(names)} sources have in common"
     return Figure(title, label, (("", Shades(names, names, shares, shown)),), Table(header, rows, 2), note).html()
 
 

@@ -39,9 +39,7 @@ def _opening(found: Gathered) -> list[str]:
     parts = "".join(f"<li><b>{number(ranker.get(target))}</b><span>{target}</span></li>" for target in TARGETS)
     interval = ranker.get("interval")
     around = f"95 % interval {interval[0]:.4f} to {interval[1]:.4f}" if interval else "no interval: too few sessions"
-    said = [
-        f"Weighted recall@{k} of {scores['sessions']:,} held-out sessions, each ranked by models that never saw it."
-    ]
+    said = [f"Weighted recall@{k} of {scores['sessions']:,} held-out sessions, ranked by models that never saw them."]
     gain = scores.get("ranker_minus_rules")
     if gain:
         said.append(f"That is {spread(*gain)} against the rules (95 %, paired).")
@@ -92,10 +90,9 @@ def _ladder(found: Gathered) -> tuple[str, ...]:
     )
     parts = [note, _rungs_figure(ladder, k, title, unfolded=True)]
     if found["test"]:
-        total = number(found["test"]["ladder"]["ranker"]["total"])
-        parts.append(
-            _rungs_figure(found["test"]["ladder"], k, f"On the test sessions the ranker scores {total}", False)
-        )
+        test = found["test"]["ladder"]
+        title = f"On the test sessions the ranker scores {number(test['ranker']['total'])}"
+        parts.append(_rungs_figure(test, k, title, unfolded=False))
     return tuple(parts)
 
 
@@ -168,13 +165,8 @@ def _sessions(found: Gathered) -> tuple[str, ...]:
             hits += sum(entry["hit"] for entry in entries)
             rows = [(entry["item"], "seen" if entry["seen"] else "", entry["hit"]) for entry in entries]
             sides.append(f"<div><h4>list for {target}</h4>{items(rows, numbered=True)}</div>")
-        parts.append(
-            _card(
-                f"Session {one['session']}",
-                f"{_count(one['events'], 'event')} seen, {_count(hits, 'hit')} in the lists",
-                "".join(sides),
-            )
-        )
+        remark = f"{_count(one['events'], 'event')} seen, {_count(hits, 'hit')} in the lists"
+        parts.append(_card(f"Session {one['session']}", remark, "".join(sides)))
     return tuple(parts)
 
 

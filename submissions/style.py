@@ -70,7 +70,8 @@ th.left,td.left{text-align:left}
 td{border-bottom:1px solid var(--rule)}
 tr.strong td{font-weight:600;color:var(--accent)}
 td.wrap{white-space:normal;overflow-wrap:anywhere;min-width:12rem}
-.session{border:1px solid var(--rule);background:var(--card);border-radius:6px;padding:1rem 1.1rem 1.2rem;margin:1.2rem 0}
+.session{border:1px solid var(--rule);background:var(--card);border-radius:6px;
+padding:1rem 1.1rem 1.2rem;margin:1.2rem 0}
 .session h3{font-size:1rem;margin:0;overflow-wrap:anywhere}
 .session .soft{margin:0}
 .sides{display:grid;grid-template-columns:repeat(auto-fit,minmax(6.9rem,1fr));gap:0 .9rem}

@@ -29,7 +29,7 @@ def shortened(text: str, width: float) -> str:
 
 
 class Canvas:
-    """Shapes on a plane of ``width`` × ``height`` units, y downward; ``kind`` names a class of the style sheet."""
+    """Shapes on a plane of ``width`` by ``height`` units, y downward; ``kind`` names a class of the style sheet."""
 
     def __init__(self, width: float, height: float) -> None:
         self.width, self.height = width, height
