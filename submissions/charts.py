@@ -1,5 +1,6 @@
 """Figures: bars, intervals, lines, histograms, tables of shades, and maps; each draws itself at any width."""
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -8,6 +9,9 @@ from submissions.svg import LETTER, Canvas, shortened
 
 TOP, BOTTOM, LINE = 8.0, 36.0, 14.0
 """Room above the plot, below it for the axis, and between two labels."""
+
+MOST_LABEL = 0.46
+"""Share of the width that labels beside a chart may take."""
 
 
 class Chart(Protocol):
@@ -30,28 +34,38 @@ class Bar:
     high: float | None = None
 
 
+def _wide(bars: tuple[Bar, ...]) -> float:
+    """Width of the longest label; bold letters are wider."""
+    return max((len(bar.label) * LETTER * (1.12 if bar.strong else 1.0) for bar in bars), default=0.0) + 8
+
+
 def _margins(bars: tuple[Bar, ...], width: float) -> tuple[float, float]:
-    left = min(max((len(bar.label) for bar in bars), default=0) * LETTER + 8, 0.46 * width)
     right = max((len(bar.shown) for bar in bars), default=0) * 7.2 + 8
-    return left, right
+    return min(_wide(bars), MOST_LABEL * width), right
 
 
 @dataclass(frozen=True, slots=True)
 class Bars:
-    """Horizontal bars from 0, the longest as long as there is room."""
+    """Horizontal bars from 0, the longest as long as there is room; labels go above them if they are long."""
 
     bars: tuple[Bar, ...]
 
     def draw(self, width: float) -> Canvas:
-        step = 22.0
+        above = _wide(self.bars) > MOST_LABEL * width
+        step = 38.0 if above else 22.0
         canvas = Canvas(width, step * len(self.bars) + 6)
         left, right = _margins(self.bars, width)
+        left = 0.0 if above else left
         room, most = width - left - right, max((bar.value for bar in self.bars), default=0.0) or 1.0
         for i, bar in enumerate(self.bars):
-            y = 3 + i * step
-            canvas.text(left - 8, y + 15, shortened(bar.label, left - 6), "t strong" if bar.strong else "t", "end")
+            y = 3 + (i + 1) * step - 22
+            kind = "t strong" if bar.strong else "t"
+            if above:
+                canvas.text(0, y - 2, shortened(bar.label, width), kind)
+            else:
+                canvas.text(left - 8, y + 15, shortened(bar.label, left), kind, "end")
             length = room * max(bar.value, 0.0) / most
-            canvas.rect(left, y + 3, max(length, 1.0), step - 7, "fill accent" if bar.strong else "fill plain")
+            canvas.rect(left, y + 3, max(length, 1.0), 15, "fill accent" if bar.strong else "fill plain")
             canvas.text(left + length + 6, y + 15, bar.shown, "v")
         return canvas
 
@@ -202,14 +216,16 @@ class Shades:
         cell = (width - left) / max(len(self.columns), 1)
         tall = min(cell, 34.0) if self.square else 20.0
         names = max((len(name) for name in self.columns), default=0)
-        upright = names * LETTER > cell
+        # Short names, such as hours, are thinned out where they would touch; long ones are turned.
+        upright = names > 3 and names * LETTER > cell
+        every = 1 if upright else max(1, math.ceil((names * LETTER + 3) / cell))
         head = min(names * LETTER + 8, 0.34 * width) if upright else 20.0
         canvas = Canvas(width, head + tall * len(self.rows) + 4)
         for j, name in enumerate(self.columns):
             x = left + (j + 0.5) * cell
             if upright:
                 canvas.text(x + 4, head - 6, shortened(name, head - 4), "t", "start", -90)
-            else:
+            elif j % every == 0:
                 canvas.text(x, head - 6, name, "t", "middle")
         for i, row in enumerate(self.rows):
             y = head + i * tall
