@@ -227,8 +227,8 @@ def _gaps(train: Explored) -> str:
     # Gaps of 0 s have no place on a logarithmic axis: they stand left of 1 s.
     bounds = (0.5, *edges[1 : last + 2].tolist())
     shares = tuple(100 * count / whole for count in counts[: last + 1])
-    chart = Columns(bounds, shares, Axis("time to the next event (logarithmic)", 0.5,
-                                         max(bounds[-1], 2.0), True, MOMENTS), Axis.of("% of gaps", shares))  # fmt: skip
+    x = Axis("time to the next event (logarithmic)", 0.5, max(bounds[-1], 2.0), True, MOMENTS)
+    chart = Columns(bounds, shares, x, Axis.of("% of gaps", shares))
     quantiles = train["gap_quantiles"]
     title = (
         f"Half of the events follow within {lasting(quantiles['0.5'])}, nine in ten within {lasting(quantiles['0.9'])}"
@@ -256,8 +256,8 @@ def _drift(found: Explored, part: str) -> str:
     if train["types"] is not None and target["types"] is not None:
         rows += [(name, percent(train["types"][name], 2), percent(target["types"][name], 2)) for name in TARGETS]
     if train["gap_quantiles"] is not None and target["gap_quantiles"] is not None:
-        medians = (lasting(one["gap_quantiles"]["0.5"]) for one in (train, target))
-        rows.append(("gap between events, median, at most", *medians))
+        ours, theirs = (lasting(one["gap_quantiles"]["0.5"]) for one in (train, target))
+        rows.append(("gap between events, median, at most", ours, theirs))
     title = f"{percent(drift['common'], 0)} of the popularity is common to train and {part}"
     bars = (
         Bar("common to both", 100 * drift["common"], percent(drift["common"]), True),

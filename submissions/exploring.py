@@ -71,15 +71,16 @@ def _types(found: LogStatistics) -> dict[str, Any]:
     if found.transitions is None or found.pairs is None or found.with_types is None:
         return {"types": None, "transitions": None, "conversion": None}
     counts = found.transitions[:, :3].sum(axis=0)
+    of_pairs, of_sessions = found.pairs.tolist(), found.with_types.tolist()
     rows = found.transitions / np.maximum(found.transitions.sum(axis=1, keepdims=True), 1)
 
     def pairs(*bits: int) -> int:
         """Pairs of a session and an item with all of these types."""
         mask = sum(1 << bit for bit in bits)
-        return int(sum(count for held, count in enumerate(found.pairs.tolist()) if held & mask == mask))
+        return int(sum(count for held, count in enumerate(of_pairs) if held & mask == mask))
 
     def sessions(bit: int) -> int:
-        return int(sum(count for held, count in enumerate(found.with_types.tolist()) if held >> bit & 1))  # type: ignore[union-attr]
+        return int(sum(count for held, count in enumerate(of_sessions) if held >> bit & 1))
 
     return {
         "types": {name: _share(count, found.events) for name, count in zip(TARGETS, counts.tolist(), strict=True)},

@@ -83,7 +83,8 @@ def k_means(points: F64, clusters: int, seed: int = 0) -> I64:
     order = np.argsort(-np.bincount(found, minlength=len(centres)), kind="stable")
     place = np.empty(order.size, np.int64)
     place[order] = np.arange(order.size)
-    return place[found]
+    renamed: I64 = place[found]
+    return renamed
 
 
 def _distances(points: F64, centres: F64) -> F64:

@@ -1,5 +1,6 @@
 """What a session log is like, counted in one reading of its events."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -110,8 +111,8 @@ def _count_times(
             if i == first:
                 starts[day] += 1
             else:
-                gap = max(np.int64(ts[i]) - np.int64(ts[i - 1]), 0)
-                place = 0 if gap == 0 else 1 + int(np.log2(gap) * STEPS_PER_OCTAVE)
+                gap = np.int64(ts[i]) - np.int64(ts[i - 1])
+                place = 0 if gap <= 0 else 1 + int(math.log2(gap) * STEPS_PER_OCTAVE)
                 gaps[min(place, GAP_BINS - 1)] += 1
 
 

@@ -249,8 +249,8 @@ def _epochs(retrievers: Gathered) -> list[str]:
                 x, y = Axis("epoch", 0.8, len(xs) + 0.2, ticks=ticks), Axis.of("", ys, zero=False)
                 heading = f"{name}, {'loss' if measure == 'loss' else 'held-out recall'}"
                 charts.append((heading, Lines((Series("", xs, ys, "accent", False, points=True),), x, y, height=170)))
-    fell = [f"of {name} from {all_[0]['loss']:.3f} to {all_[-1]['loss']:.3f}" for name, all_ in learned.items()]
-    title = f"The loss went {', '.join(fell)}"
+    fell = [f"of {name} went from {some[0]['loss']:.3f} to {some[-1]['loss']:.3f}" for name, some in learned.items()]
+    title = f"The loss {', that '.join(fell)}"
     rows = tuple(
         (name, str(epoch["number"]), f"{epoch['loss']:.4f}", _recall(epoch), f"{epoch['seconds']:.1f}")
         for name, epochs in learned.items()

@@ -87,7 +87,7 @@ footer{color:var(--soft);font-size:.85rem;margin-top:4rem;border-top:1px solid v
 nav{position:sticky;top:2.5rem;align-self:start;margin:.4rem 0 0;grid-row:1/span 2}
 nav ol{flex-direction:column;gap:.45rem}header,main,footer{grid-column:2}}
 @media (max-width:40rem){.frame{padding:1.5rem 1.1rem 3rem}h1{font-size:1.55rem}h2{font-size:1.28rem;margin-top:3rem}
-.score b{font-size:3rem}svg.wide{display:none}svg.narrow{display:block}.pairs{--least:8.5rem;gap:1rem .9rem}
+.score b{font-size:3rem}svg.wide{display:none}svg.narrow{display:block}.pairs{--least:8.5rem!important;gap:1rem .9rem}
 td.left{white-space:normal;min-width:6.5rem}
 .session{padding:.8rem .8rem 1rem}.sides{grid-template-columns:repeat(auto-fit,minmax(8.2rem,1fr))}}
 @media print{:root{--paper:#fff;--card:#fff}body{font-size:10.5pt}nav{display:none}.frame{display:block;padding:0}
