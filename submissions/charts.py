@@ -40,18 +40,19 @@ def _wide(bars: tuple[Bar, ...]) -> float:
 
 
 def _margins(bars: tuple[Bar, ...], width: float) -> tuple[float, float]:
-    right = max((len(bar.shown) for bar in bars), default=0) * 7.2 + 8
+    right = max((len(bar.shown) for bar in bars), default=0) * 7.6 + 14
     return min(_wide(bars), MOST_LABEL * width), right
 
 
 @dataclass(frozen=True, slots=True)
 class Bars:
-    """Horizontal bars from 0, the longest as long as there is room; labels go above them if they are long."""
+    """Horizontal bars from 0, the longest as long as there is room; labels go above them if they are long, or if told."""
 
     bars: tuple[Bar, ...]
+    above: bool = False
 
     def draw(self, width: float) -> Canvas:
-        above = _wide(self.bars) > MOST_LABEL * width
+        above = self.above or _wide(self.bars) > MOST_LABEL * width
         step = 38.0 if above else 22.0
         canvas = Canvas(width, step * len(self.bars) + 6)
         left, right = _margins(self.bars, width)

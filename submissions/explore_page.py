@@ -61,7 +61,7 @@ def lasting(seconds: float) -> str:
     """
     for size, unit in UNITS:
         if seconds >= size:
-            number = f"{seconds / size:.1f}".removesuffix(".0")
+            number = f"{seconds / size:.{0 if size == 1 else 1}f}".removesuffix(".0")
             return f"{number} {unit}{'s' if size >= 86_400 and number != '1' else ''}"
     return "0 s"
 

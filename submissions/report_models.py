@@ -156,7 +156,8 @@ def _features(found: Gathered) -> list[str]:
     charts, leaders = [], []
     for target, features in gains.items():
         top = list(features.items())[:TOP]
-        charts.append((f"{target}, % of gain", Bars(tuple(_share_bar(n, s, i == 0) for i, (n, s) in enumerate(top)))))
+        bars = tuple(_share_bar(name, share, i == 0) for i, (name, share) in enumerate(top))
+        charts.append((f"{target}, % of gain", Bars(bars, above=True)))
         leaders.append(f"{top[0][0]} for {target}")
     rows = tuple(
         (target, feature, f"{100 * share:.2f}")
