@@ -46,7 +46,7 @@ def _margins(bars: tuple[Bar, ...], width: float) -> tuple[float, float]:
 
 @dataclass(frozen=True, slots=True)
 class Bars:
-    """Horizontal bars from 0, the longest as long as there is room; labels go above them if they are long, or if told."""
+    """Horizontal bars from 0, labels go above them if told or if they are long."""
 
     bars: tuple[Bar, ...]
     above: bool = False

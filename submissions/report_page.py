@@ -138,13 +138,16 @@ def ago(seconds: int | None) -> str:
 def _sessions(found: Gathered) -> tuple[str, ...]:
     if not found["examples"]:
         return ()
-    parts = [
-        paragraph(
+    said = ["Drawn at random, not picked."]
+    if any(len(one["truth"]) > 1 for one in found["examples"]):
+        said[0] = (
             "Drawn at random, not picked: four in ten from sessions with an order to come, three from those with a "
-            "cart, the rest from those with a click. Beside an event stands how long before the last one it was; ✓ "
-            "marks an item that came; “seen” one of the session's own.",
+            "cart, the rest from those with a click."
         )
-    ]
+    if any(event["ago"] is not None for one in found["examples"] for event in one["history"]):
+        said.append("Beside an event stands how long before the last one it was.")
+    said.append("✓ marks an item that came; “seen” one of the session's own.")
+    parts = [paragraph(" ".join(said))]
     for one in found["examples"]:
         hidden = len(one["history"])
         history = [

@@ -4,8 +4,8 @@ STYLE = """
 :root{--paper:#fcfcfa;--card:#ffffff;--ink:#1c2227;--soft:#5a646c;--rule:#e4e4de;--dark:#a9afb3;--faint:#f1f1ec;
 --accent:#0b6e69;--wash:#dceeec;--plain:#9aa3a9;--clicks:#2f6fb5;--carts:#b26a00;--orders:#a3346f;
 --c0:#332288;--c1:#117733;--c2:#0f8fb3;--c3:#88632a;--c4:#cc6677;--c5:#882255;--c6:#999933;--c7:#5f6b73}
-@media screen and (prefers-color-scheme:dark){:root{--paper:#14181b;--card:#1a1f23;--ink:#e6e8e6;--soft:#a2abb1;--rule:#2c3338;
---dark:#5b656c;--faint:#20262a;--accent:#58c4b6;--wash:#16403c;--plain:#727d85;--clicks:#7db4f5;--carts:#f0b154;
+@media screen and (prefers-color-scheme:dark){:root{--paper:#14181b;--card:#1a1f23;--ink:#e6e8e6;--soft:#a2abb1;
+--rule:#2c3338;--dark:#5b656c;--faint:#20262a;--accent:#58c4b6;--wash:#16403c;--plain:#727d85;--clicks:#7db4f5;--carts:#f0b154;
 --orders:#ee8cbf;--c0:#9b8df0;--c1:#5fc37e;--c2:#66ccee;--c3:#d2a76a;--c4:#f4909e;--c5:#d66da6;--c6:#d0d063;
 --c7:#a3aeb6}}
 *{box-sizing:border-box}

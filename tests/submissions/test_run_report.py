@@ -124,6 +124,15 @@ def test_numbers_are_those_of_the_artifacts() -> None:
 
 def test_hits_are_marked_and_counted() -> None:
     page = check(render(gathered()))
+    assert "four in ten from sessions with an order" in page.text
+    assert "how long before the last" in page.text
+    lone = copy.deepcopy(gathered()["examples"])
+    for one in lone:
+        one["truth"] = {"clicks": ["c"]}
+        for event in one["history"]:
+            event |= {"type": None, "ago": None}
+    simple = check(render(gathered() | {"examples": lone})).text
+    assert "Drawn at random, not picked. ✓ marks" in simple
     assert sum(attributes.get("class") == "hit" for _, attributes, _ in page.tags) == 2  # in the list and in the truth
     assert "3 events seen, 1 hit in the lists" in page.text
     assert "3 events seen, 0 hits in the lists" in page.text
