@@ -16,6 +16,8 @@ from rankers.selection import ALL, Mask, Selection
 from rankers.settings import MULTI, RankersSettings
 from rankers.xgboost_backend import Gradients, Held, Measure
 
+CURVE_DECIMALS = 6
+
 
 def parameters(settings: RankersSettings, threads: int, seed: int = 0) -> dict[str, Any]:
     """LightGBM's parameters, such that additions come in one order for any thread count.
@@ -68,12 +70,13 @@ def fit_fold(
     train_rows = selection.training_rows(fold, half)
     train = _dataset(selection, binned, train_rows)
     gradients, inner, measure = None, None, None
+    curve: list[float] = []
     if settings.objective == "recall":
         gradients = _recall_of(selection, train_rows, settings, settings.negative_share(target), gains, threads)
     if fold != ALL:
         inner_rows = selection.inner_sessions(fold, half)[selection.session]
         inner = _dataset(selection, binned, inner_rows)
-        measure = _watched(_measure(selection, inner_rows, settings, gains), watch)
+        measure = _watched(_measure(selection, inner_rows, settings, gains), curve, watch)
     boost = _boost if settings.backend == "lightgbm" else xgboost_backend.boost
     text, best, score = boost(settings, train, trees, threads, seed, gains, gradients, inner, measure)
     return Fit(
@@ -86,6 +89,7 @@ def fit_fold(
         rows=int(train_rows.sum()),
         seed=seed,
         half=half,
+        curve=tuple(curve),
     )
 
 
@@ -128,9 +132,10 @@ def _measure(selection: Selection, rows: Mask, settings: RankersSettings, gains:
     return lambda scores, _: (settings.stop_by, float(measure(offsets, labels, scores, k, gains)), True)
 
 
-def _watched(measure: Measure, watch: Callable[[float], None] | None) -> Measure:
+def _watched(measure: Measure, curve: list[float], watch: Callable[[float], None] | None) -> Measure:
     def both(scores: npt.NDArray[np.float64], data: Any) -> tuple[str, float, bool]:
         found = measure(scores, data)
+        curve.append(round(found[1], CURVE_DECIMALS))
         if watch is not None:
             watch(found[1])
         return found

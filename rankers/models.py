@@ -45,6 +45,7 @@ class Fit:
     rows     : training rows
     seed     : which of the models that differ in their seed alone
     half     : of a first-level model, the half of the groups that it was trained on; ``None`` for a final one
+    curve    : what early stopping watched after each tree, those beyond ``trees`` too; empty for the refit
     """
 
     target: str
@@ -56,6 +57,7 @@ class Fit:
     rows: int
     seed: int = 0
     half: int | None = None
+    curve: tuple[float, ...] = ()
 
     @property
     def name(self) -> str:
@@ -65,7 +67,8 @@ class Fit:
     def facts(self) -> dict[str, Any]:
         """What is worth telling besides the model text."""
         return {"target": self.target, "fold": self.fold, "trees": self.trees, "inner_score": self.score,
-                "sessions": self.sessions, "rows": self.rows, "seed": self.seed, "half": self.half}  # fmt: skip
+                "sessions": self.sessions, "rows": self.rows, "seed": self.seed, "half": self.half,
+                "curve": list(self.curve)}  # fmt: skip
 
     @classmethod
     def of(cls, facts: Mapping[str, Any], text: str) -> "Fit":
@@ -73,7 +76,8 @@ class Fit:
         score = None if facts["inner_score"] is None else float(facts["inner_score"])
         half = None if facts["half"] is None else int(facts["half"])
         return cls(str(facts["target"]), int(facts["fold"]), text, int(facts["trees"]), score,
-                   int(facts["sessions"]), int(facts["rows"]), int(facts["seed"]), half)  # fmt: skip
+                   int(facts["sessions"]), int(facts["rows"]), int(facts["seed"]), half,
+                   tuple(float(value) for value in facts["curve"]))  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

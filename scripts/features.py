@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from candidates.pool import Arena, Candidates
 from candidates.source_set import SourceSet
+from events.files import write_json
 from events.labels import take_labels
 from events.passes import SUBMISSION, PassData
 from features.assemble import FeatureBuilder
@@ -27,6 +28,9 @@ from scripts.artifacts import open_builder, open_pass, open_sources, say_left_ou
 from scripts.cli import stage_main
 from scripts.pipeline import FITTED, Run, Stage
 from scripts.settings import Settings
+
+GROUPS = "groups.json"
+"""In the folder of the stage: the group of each feature."""
 
 DRIFT_SESSIONS = 4_000
 """Sessions of a pass without training whose candidates are looked at for the drift."""
@@ -68,6 +72,7 @@ def _work(run: Run, pass_name: str, folder: Path) -> dict[str, Any]:
     (folder / "items").mkdir()
     items.save(folder / "items")
     builder = open_builder(run, data, sources, items)
+    write_json(folder / GROUPS, {feature.name: feature.group for feature in builder.features})
     say_left_out("feature", {feature.name: feature.reason for feature in builder.left_out})
     log = data.target_log
     labelled = pass_name != SUBMISSION and data.labels is not None

@@ -12,7 +12,7 @@ from candidates.building import Shared, build_source
 from candidates.pool import Arena, build_pool
 from candidates.settings import HistorySettings, PopularitySettings, SourceSettings
 from candidates.source_set import SourceSet, recommend
-from events.files import read_json
+from events.files import read_json, write_json
 from events.labels import Labels, take_labels
 from events.lists import Lists
 from events.log import SessionLog
@@ -24,6 +24,7 @@ from submissions.bootstrap import bootstrap_total
 from submissions.candidate_recall import CandidateRecall
 from submissions.kept_hits import KeptHits
 from submissions.metrics import Hits, Scores, hits_by_target
+from submissions.proposals import PROPOSALS, Proposals
 from submissions.report import evaluation, ladder_table, report, spread
 from submissions.slices import length_buckets, slice_scores
 
@@ -49,8 +50,18 @@ def _labels(labels: Labels, start: int, stop: int) -> Labels:
     return {target: label_set.slice(start, stop) for target, label_set in labels.items()}
 
 
-def candidate_recall(sources: SourceSet, log: SessionLog, labels: Labels, targets: tuple[str, ...], chunk: int) -> Any:
-    """Recall at 20, 50, 100 and 200 of each source, and of the pool in the order of its summed reciprocal ranks."""
+def candidate_recall(
+    sources: SourceSet,
+    log: SessionLog,
+    labels: Labels,
+    targets: tuple[str, ...],
+    chunk: int,
+    proposals: Proposals | None = None,
+) -> Any:
+    """Recall at 20, 50, 100 and 200 of each source, and of the pool in the order of its summed reciprocal ranks.
+
+    proposals : is told of the same lists, for the curves and the overlap of the sources
+    """
     recall = CandidateRecall()
     arena = Arena()
     with tqdm(total=len(log), desc="candidate recall", unit="session", disable=None) as bar:
@@ -64,6 +75,11 @@ def candidate_recall(sources: SourceSet, log: SessionLog, labels: Labels, target
             whole = max(1, int(np.diff(pool.offsets).max(initial=0)))
             fused = {target: top_lists(pool, reciprocal_rank_scores(pool, target), whole) for target in targets}
             recall.add(POOL, fused, part)
+            if proposals is not None:
+                for name in sources.sources:
+                    proposals.add(name, _of_source(name, lists, targets), part)
+                proposals.add(POOL, fused, part)
+                proposals.add_pool(pool.offsets, pool.aids, pool.ranks, part)
             bar.update(stop - start)
     return recall.result()
 
@@ -106,7 +122,8 @@ def evaluate(
 
     ranked : target to the rankers' lists of the target sessions ``rows`` (int64, all of them by default); all rungs are
              scored on these sessions, and those below the ranker on every session, too
-    kept   : folder to be made for the hits of each session, which ``scripts.compare`` reads
+    kept   : folder to be made for the hits of each session, which ``scripts.compare`` reads; beside it goes what
+             the sources propose, which ``scripts.report`` draws
     """
     assert data.labels is not None
     settings = run.settings
@@ -125,7 +142,9 @@ def evaluate(
     hits["ranker"] = hits_by_target(ranked, labels, k)
     KeptHits(np.arange(len(log)) if rows is None else rows, hits).save(kept)
     sources = open_sources(run, data)
-    recall = candidate_recall(sources, log, labels, data.targets, settings.rankers.chunk_sessions)
+    proposals = Proposals({column: source for column, (source, _) in sources.columns.items()}, k, weights)
+    recall = candidate_recall(sources, log, labels, data.targets, settings.rankers.chunk_sessions, proposals)
+    write_json(kept.with_name(PROPOSALS), proposals.result())
     scores = _evaluation(hits, log.groups, weights, recall)
     gain = bootstrap_total(hits["ranker"], log.groups, minus=hits["rules"], weights=weights)
     scores["ranker_minus_rules"] = None if gain is None else [gain.low, gain.high]

@@ -9,6 +9,7 @@ import os
 import shutil
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from scripts.settings import Settings
 NAME = "retrievers"
 FLOORS = ("events", "models")
 MADE = "made.json"
-"""In the folder of a part: its key, what it cost, and the recall of its index."""
+"""In the folder of a part: its key, what it cost, what its epochs came to, and the recall of its index."""
 
 
 def _depths(settings: Settings) -> dict[str, int]:
@@ -96,6 +97,7 @@ def _make(run: Run, data: PassData, name: str) -> Path:
             "index_s": round(time.perf_counter() - started, 3),
             "exact": searcher.is_exact,
             "recall": searcher.recall,
+            "epochs": [asdict(epoch) for epoch in getattr(retriever, "history", ())],
         }
         write_json(beside / MADE, made)
     shutil.rmtree(checkpoints, ignore_errors=True)

@@ -9,6 +9,7 @@ from scripts.cli import guarded, open_run, parser
 from scripts.index import record
 from scripts.ladder import show
 from scripts.pipeline import PASSES, Stage, run_stage
+from scripts.report import report_or_say_why
 
 STAGES: tuple[Stage, ...] = tuple(
     module.STAGE for module in (prepare, covisit, retrievers, candidates, features, rank, evaluate, submit)
@@ -46,6 +47,7 @@ def main(argv: list[str] | None = None) -> int:
         for pass_name in PASSES:
             show(run, pass_name)
         record(run)
+        report_or_say_why(run.folder)
         print(f"done in {time.perf_counter() - started:.0f} s; everything is in {run.folder}")
 
     return guarded(work)

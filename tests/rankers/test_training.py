@@ -46,6 +46,11 @@ def test_every_fold_and_a_refit(matrix: TrainingMatrix, tmp_path: Path) -> None:
         assert refit.trees == max(int(np.median([fit.trees for fit in folds])), 1)
         assert refit.sessions > max(fit.sessions for fit in folds)
         assert all(rankers.booster(fit).num_trees() == fit.trees for fit in (*folds, refit))
+        assert refit.curve == ()
+        for fit in folds:
+            assert fit.curve[fit.trees - 1] == max(fit.curve) == pytest.approx(fit.score, abs=1e-6)
+    rankers.save(tmp_path / "saved")
+    assert Rankers.load(tmp_path / "saved").fits == rankers.fits
     table = rankers.importances()
     assert {row["feature"] for row in table[:2]} == {"x0", "x1"}
     assert {row["target"] for row in table} == {"clicks", "carts"}

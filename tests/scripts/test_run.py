@@ -18,10 +18,12 @@ import pytest
 from benchmarks.ceiling import CEILINGS
 from events.columns import TARGETS
 from events.index import IdIndex
+from events.passes import EARLIER
 from scripts.pipeline import MANIFEST
 from scripts.run import STAGES
 from submissions.validator import validate_submission
 from tests.scripts.commands import ROOT, SMALL, run, start
+from tests.submissions.pages import check
 
 RUNGS = ("popularity", "history", "rules", "ranker")
 
@@ -85,6 +87,28 @@ def test_rankers_train_on_the_week_before_too(small, tmp_path):
     )
     assert alone["session"].unique().sort().equals(both["session"].unique().sort())
     assert not alone.equals(both)
+
+
+def test_the_run_ends_with_its_report(small):
+    folder = small[1] / "small"
+    assert f"report: {folder / 'report.html'}\n" in small[2]
+    page = check((folder / "report.html").read_text(encoding="utf-8"))
+    scores = json.loads((folder / "validation" / "scores.json").read_text())
+    (ladder, _) = page.table("", "clicks")
+    assert ladder[-1][:5] == ["ranker", *(f"{scores['ladder']['ranker'][c]:.4f}" for c in (*TARGETS, "total"))]
+    assert "run the stage" not in page.text  # no stage kept less than the report wants
+    curves = {row[0]: row[-1] for row in next(page.table("source", "target")) if row[1] == "total"}
+    assert curves == {name: f"{at['at_pool']:.4f}" for name, at in scores["candidate_recall"].items()}
+    groups = json.loads((folder / "validation" / "features" / "groups.json").read_text())
+    assert {row[0] for row in next(page.table("group, % of gain"))} <= set(groups.values())
+    assert [row[0] for row in next(page.table("retriever", "items"))] == ["svd", "gru4rec"]
+    assert next(page.table("retriever", "items"))[1][5] == "1"
+    (costs,) = page.table("stage", "pass")
+    assert [row[0] for row in costs] == [
+        stage.name for stage in STAGES for name in stage.passes or ("",) if name not in EARLIER
+    ]
+    drawn = page.text.count("list for orders")
+    assert drawn == 10
 
 
 def test_the_ceiling_is_above_the_ladder(small):
