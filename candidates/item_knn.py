@@ -42,6 +42,11 @@ class ItemKnn:
         self._threads = threads
         self._lookup = Neighbours(name, self.settings, Lists.empty(0))
 
+    @property
+    def matrix(self) -> Lists:
+        """The nearest neighbours of every item, once fitted."""
+        return self._lookup.matrix
+
     def fit(self, log: SessionLog) -> Self:
         """Find the nearest neighbours of every item."""
         self._lookup = Neighbours(self.name, self.settings, fit_item_knn(log, self.settings, self._threads))

@@ -22,6 +22,7 @@ from features.drift import Summary, summary
 from features.items import fit_items
 from rankers.folds import sample_sessions
 from rankers.matrix import MatrixWriter
+from rankers.opening import save_tables
 from scripts.artifacts import open_builder, open_pass, open_sources, say_left_out
 from scripts.cli import stage_main
 from scripts.pipeline import PASSES, Run, Stage
@@ -67,6 +68,7 @@ def _work(run: Run, pass_name: str, folder: Path) -> dict[str, Any]:
     (folder / "items").mkdir()
     items.save(folder / "items")
     builder = open_builder(run, data, sources, items)
+    save_tables(builder, folder)
     say_left_out("feature", {feature.name: feature.reason for feature in builder.left_out})
     log = data.target_log
     labelled = pass_name == "validation" and data.labels is not None
