@@ -1,6 +1,6 @@
 """Why an item is in a list: the sources that proposed it, and the session's items that it was seen together with."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -31,6 +31,19 @@ class Reason:
     source: str
     place: int
     items: tuple[Any, ...] = ()
+
+
+def words(reasons: Sequence[Reason], most: int = 3) -> str:
+    """The first reasons in words, places counted from 1.
+
+    >>> words([Reason("history", 0), Reason("near_clicks", 4, (12, 55)), Reason("walks", 9)], 2)
+    'history 1, near_clicks 5 (with 12, 55), 1 more'
+    """
+    said = [
+        f"{one.source} {one.place + 1}" + (f" (with {', '.join(map(str, one.items))})" if one.items else "")
+        for one in reasons[:most]
+    ]
+    return ", ".join([*said, f"{len(reasons) - most} more"] if len(reasons) > most else said)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Asking a finished run: items for a session, with their reasons, by the same code as the batch stages."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -104,6 +104,21 @@ class Recommender:
     def n_items(self) -> int:
         """Number of items of the run."""
         return len(self._items)
+
+    def id_of(self, text: str) -> Any:
+        """The id of an item as the source has it, from its text.
+
+        Raises
+        ------
+        InputError
+            If the ids are numbers, and this is none.
+        """
+        if not self._items.is_integer:
+            return text
+        try:
+            return int(text)
+        except ValueError:
+            raise InputError(f"item {text}", None, "the ids of this shop are whole numbers", "give one") from None
 
     def recommend(self, events: Any, target: str = "orders", k: int = 20) -> Any:
         """The best ``k`` items for a session: a :class:`Recommendation`; for several sessions a list of them.
@@ -212,7 +227,7 @@ class Recommender:
         about = self._about()
         strongest = np.argsort(-np.abs(parts[:-1]), kind="stable")[:top]
         return Explanation(
-            item=aid,
+            item=self._sources.ids_of(lists.aids[place : place + 1])[0],
             target=target,
             place=place,
             candidates=lists.aids.size,
@@ -286,7 +301,7 @@ class Recommender:
         return replace(self._scorer, rankers=chosen, arena=arena, top=k)
 
     def _score(self, log: SessionLog, targets: tuple[str, ...], k: int) -> _Scored:
-        """Lists of at most ``CHUNK`` sessions; those without events are ranked by the sources, as no model knows such."""
+        """Lists of at most ``CHUNK`` sessions; without any event the sources rank, as no model knows such sessions."""
         pools: list[Candidates] = []
         with self._arena(self._single if len(log) == 1 else self._batch) as arena:
             scorer = self._for(targets, k, arena)
@@ -298,7 +313,7 @@ class Recommender:
             ranks = {target: pools[0].ranks[:, _rows(pools[0], lists[target])] for target in targets}
         return _Scored(lists, ranks)
 
-    def _recommend(self, request: Request, targets: tuple[str, ...], k: int) -> list[Mapping[str, Recommendation]]:
+    def _recommend(self, request: Request, targets: tuple[str, ...], k: int) -> list[dict[str, Recommendation]]:
         log = request.log
         made: list[Any] = [None] * len(log)
         asking = np.flatnonzero(log.lengths > 0)

@@ -201,7 +201,7 @@ def _fields(event: Any, place: int) -> tuple[Any, Any, Any]:
     if isinstance(event, tuple):
         if not 1 <= len(event) <= 3:
             raise _wrong(f"an event of {len(event)} parts", "give (aid, ts, type)", place)
-        return (*event, *(None,) * (3 - len(event)))  # type: ignore[return-value]
+        return (*event, *(None,) * (3 - len(event)))
     if isinstance(event, list):
         raise _wrong("a list among events", "give events as tuples (aid, ts, type) or dicts", place)
     return event, None, None

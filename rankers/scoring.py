@@ -187,7 +187,7 @@ def _raw(scorer: Scorer, fits: list[Fit], block: Block) -> dict[str, npt.NDArray
 
 
 def with_first_level(scorer: Scorer, fold: int, block: Block) -> npt.NDArray[np.float32]:
-    """float32[R, F+2T] the features, and what the first-level models say that the final models of a fold were trained with."""
+    """float32[R, F+2T] features, and what the first-level models say that a fold's final models were trained with."""
     rankers = scorer.rankers
     first = rankers.first_level(fold)
     rows, width = block.features.shape

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from events.compiled import ROOT, source_digest
-from events.errors import InputError
 from events.files import atomic_file, atomic_folder
 from events.stages import MANIFEST as MANIFEST
 from events.stages import need_stage as need_stage
