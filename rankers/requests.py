@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
-from events.arrays import I8, I32, I64
+from events.arrays import I8, I64
 from events.columns import AID, SESSION, TARGETS, TS, TYPE
 from events.errors import InputError
 from events.index import IdIndex
@@ -61,8 +61,8 @@ class Reader:
                  such lists is several sessions. Or a Polars frame with the columns ``aid, ts, type`` (the latter two
                  may be missing) and, for several sessions, ``session``.
 
-        Events without a type are clicks. They are put into the order of their times; without times they keep theirs,
-        and are taken to be ``STEP_SECONDS`` apart, the last one at the end of the fit.
+        Events without a type are clicks. They are put into the order of their times. A session without times keeps
+        its order; its events are taken to be ``STEP_SECONDS`` apart, the last one at the end of the fit.
 
         Raises
         ------
@@ -82,7 +82,7 @@ class Reader:
         fields = [_fields(event, place) for place, event in enumerate(e for one in sessions for e in one)]
         offsets = np.cumsum([0, *(len(one) for one in sessions)]).astype(np.int64)
         ids = [aid for aid, _, _ in fields]
-        ts = _times([moment for _, moment, _ in fields])
+        ts = self._times([moment for _, moment, _ in fields], offsets)
         types = np.fromiter((_code(kind, place) for place, (_, _, kind) in enumerate(fields)), np.int8, len(fields))
         return self._request(self._series(ids), ids, offsets, ts, types, [None] * len(sessions), single)
 
@@ -108,11 +108,8 @@ class Reader:
         if not (ids.dtype.is_integer() if self.items.is_integer else ids.dtype == pl.String):
             wanted = "whole numbers" if self.items.is_integer else "text"
             raise _wrong(f"column {AID!r} is {ids.dtype}", f"the ids of this shop are {wanted}")
-        ts = None
-        if TS in frame.columns:
-            if not frame[TS].dtype.is_integer():
-                raise _wrong(f"column {TS!r} is {frame[TS].dtype}", "give unix milliseconds as whole numbers")
-            ts = frame[TS].cast(pl.Int64).to_numpy()
+        if TS in frame.columns and not frame[TS].dtype.is_integer():
+            raise _wrong(f"column {TS!r} is {frame[TS].dtype}", "give unix milliseconds as whole numbers")
         codes = _codes(frame[TYPE]) if TYPE in frame.columns else np.zeros(frame.height, np.int8)
         single = SESSION not in frame.columns
         if single:
@@ -126,28 +123,27 @@ class Reader:
             order = np.argsort(owner, kind="stable")
             offsets = np.append(0, np.cumsum(np.bincount(owner, minlength=len(names)))).astype(np.int64)
             sessions = names.to_list()
-            ids, codes, ts = ids.gather(order), codes[order], None if ts is None else ts[order]
+            ids, codes = ids.gather(order), codes[order]
+        ts = self._made_up(offsets)
+        if TS in frame.columns:
+            ts = _int64(frame[TS] if order is None else frame[TS].gather(order), "a time")
+            self._check_times(ts)
         if self.items.is_integer:
-            ids = pl.Series(_int64(ids))
+            ids = pl.Series(_int64(ids, "an item"))
         return self._request(ids, ids, offsets, ts, codes, sessions, single)
 
     def _request(
-        self, ids: pl.Series, given: Any, offsets: I64, ts: I64 | None, types: I8, sessions: list[Any], single: bool
+        self, ids: pl.Series, given: Any, offsets: I64, ts: I64, types: I8, sessions: list[Any], single: bool
     ) -> Request:
         """Put events in order, and drop those of unknown items."""
         lengths = np.diff(offsets)
-        if ts is not None and ts.size:
-            self._check_times(ts)
-            descends = np.diff(ts) < 0
-            descends[offsets[1:-1][(offsets[1:-1] > 0) & (offsets[1:-1] < ts.size)] - 1] = False
-            if descends.any():
-                order = np.lexsort((ts, np.repeat(np.arange(lengths.size), lengths)))
-                ids, ts, types = ids.gather(order), ts[order], types[order]
-                given = ids
+        if (np.diff(ts) < 0).any():
+            order = np.lexsort((ts, np.repeat(np.arange(lengths.size), lengths)))
+            ids, ts, types = ids.gather(order), ts[order], types[order]
+            given = ids
         rows = self.items.rows(ids)
         known = rows >= 0
         unknown: list[tuple[Any, ...]] = [()] * lengths.size
-        seconds = self._seconds(offsets, ts)
         if not known.all():
             owner = np.repeat(np.arange(lengths.size), lengths)
             strange: dict[int, dict[Any, None]] = {}
@@ -156,33 +152,45 @@ class Reader:
             for s, of_session in strange.items():
                 unknown[s] = tuple(of_session)
             offsets = np.append(0, np.cumsum(np.bincount(owner[known], minlength=lengths.size))).astype(np.int64)
-            rows, types, seconds = rows[known], types[known], None if seconds is None else seconds[known]
+            rows, types, ts = rows[known], types[known], ts[known]
         nobody = np.full(lengths.size, NOBODY, np.int64)
         log = SessionLog(
             sessions=nobody,
             groups=nobody,
             offsets=offsets,
             aids=rows.astype(np.int32),
-            ts=seconds,
+            ts=(ts // 1000).astype(np.int32) if "time" in self.has else None,
             types=types if "types" in self.has else None,
             n_items=len(self.items),
         )
         return Request(log, unknown, sessions, single)
 
+    def _times(self, given: list[Any], offsets: I64) -> I64:
+        """int64[N] milliseconds, made up for sessions without times."""
+        there = np.fromiter((one is not None for one in given), np.bool_, len(given))
+        timed = np.diff(np.append(0, np.cumsum(there))[offsets])
+        mixed = (timed > 0) & (timed < np.diff(offsets))
+        if mixed.any():
+            s = int(np.argmax(mixed))
+            place = int(offsets[s] + np.argmin(there[offsets[s] : offsets[s + 1]]))
+            raise _wrong("an event without a time among others with one", "give each a time, or none", place)
+        ts = self._made_up(offsets)
+        for place in np.flatnonzero(there).tolist():
+            ts[place] = _whole(given[place], "time", "give unix milliseconds", place)
+        self._check_times(ts[there])
+        return ts
+
+    def _made_up(self, offsets: I64) -> I64:
+        """Milliseconds of events that come without: evenly apart, the last of each session at the end of the fit."""
+        to_come = np.repeat(offsets[1:], np.diff(offsets)) - 1 - np.arange(offsets[-1])
+        return np.maximum((self.until_ms or 1) - 1 - 1000 * STEP_SECONDS * to_come, 0).astype(np.int64)
+
     def _check_times(self, ts: I64) -> None:
-        low, high = int(ts.min()), int(ts.max())
+        low, high = (int(ts.min()), int(ts.max())) if ts.size else (0, 0)
         if low < 0 or high // 1000 > np.iinfo(np.int32).max:
             raise _wrong(f"time {low if low < 0 else high} is out of range", "give unix milliseconds")
-        if high < FIRST_MS < (self.until_ms or 0):
+        if 0 < high < FIRST_MS < (self.until_ms or 0):
             raise _wrong(f"time {high} lies before 1974", "give unix milliseconds, not seconds")
-
-    def _seconds(self, offsets: I64, ts: I64 | None) -> I32 | None:
-        if self.until_ms is None or "time" not in self.has:
-            return None
-        if ts is not None:
-            return (ts // 1000).astype(np.int32)
-        to_come = np.repeat(offsets[1:], np.diff(offsets)) - 1 - np.arange(offsets[-1])
-        return np.maximum((self.until_ms - 1) // 1000 - STEP_SECONDS * to_come, 0).astype(np.int32)
 
 
 def _wrong(problem: str, remedy: str, place: int | None = None) -> InputError:
@@ -219,17 +227,6 @@ def _whole(value: Any, what: str, remedy: str, place: int) -> int:
     return number
 
 
-def _times(ts: list[Any]) -> I64 | None:
-    given = sum(one is not None for one in ts)
-    if given == 0:
-        return None
-    if given < len(ts):
-        place = next(place for place, one in enumerate(ts) if one is None)
-        raise _wrong("an event without a time among others with one", "give each a time, or none", place)
-    numbers = (_whole(one, "time", "give unix milliseconds", place) for place, one in enumerate(ts))
-    return np.fromiter(numbers, np.int64, len(ts))
-
-
 def _code(kind: Any, place: int) -> int:
     """Code of a type."""
     if kind is None:
@@ -254,8 +251,8 @@ def _codes(kinds: pl.Series) -> I8:
     raise _wrong(f"column {TYPE!r} is {kinds.dtype}", "use clicks, carts or orders")
 
 
-def _int64(ids: pl.Series) -> I64:
+def _int64(numbers: pl.Series, what: str) -> I64:
     try:
-        return ids.cast(pl.Int64).to_numpy()
+        return numbers.cast(pl.Int64).to_numpy()
     except pl.exceptions.PolarsError:
-        raise _wrong("an item is out of range", "give ids of 64 bits") from None
+        raise _wrong(f"{what} is out of range", "give numbers of 64 bits") from None
