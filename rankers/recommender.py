@@ -162,6 +162,12 @@ class Recommender:
         log = self._data.target_log.slice(row, row + 1)
         return self._recommend(Request(log, [()], [session], True), self._asked(None, k), k)[0]
 
+    def session_ids(self, first: int | None = None) -> list[Any]:
+        """Ids of the sessions that the run scores, all or the first."""
+        ids = self._data.target_ids
+        found: list[Any] = (ids if first is None else ids.head(first)).to_list()
+        return found
+
     def events_of(self, session: Any) -> list[dict[str, Any]]:
         """The visible events of a session to be scored of the run, as :meth:`recommend` takes them.
 
