@@ -16,7 +16,7 @@ from events.errors import InputError
 from rankers.answers import Explanation, Recommendation
 from rankers.reasons import Reason, words
 from rankers.recommender import Recommender
-from scripts.cli import guarded
+from scripts.cli import bare_parser, guarded
 from submissions.report import table
 
 
@@ -93,11 +93,8 @@ def show_explanation(found: Explanation) -> None:
 
 
 def _arguments(argv: list[str] | None) -> argparse.Namespace:
-    made = argparse.ArgumentParser(
-        description="Ask a finished run for a session's items, with the reasons.",
-        epilog="example: python -m scripts.recommend --run runs/shop --session '12:clicks 55:carts'",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    example = "python -m scripts.recommend --run runs/shop --session '12:clicks 55:carts'"
+    made = bare_parser("Ask a finished run for a session's items, with the reasons.", example)
     made.add_argument("--run", type=Path, required=True, help="folder of the run, such as runs/shop")
     which = made.add_mutually_exclusive_group(required=True)
     which.add_argument("--session", metavar="EVENTS", help="ITEM or ITEM:TYPE, separated by spaces; may be empty")
