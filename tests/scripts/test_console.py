@@ -151,7 +151,7 @@ class TestDoctor:
             "import sys; import scripts.doctor; print([m for m in ('numpy', 'polars', 'pydantic') if m in sys.modules])"
         )
         done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-        assert done.stdout.strip() == "set()"
+        assert done.stdout.strip() == "[]"
 
 
 def test_bars_are_for_terminals_only():

@@ -193,6 +193,17 @@ def test_contributions_add_up_to_the_score_and_name_the_features(asked, sessions
             np.testing.assert_equal({one.feature: one.value for one in why.features}, values)
 
 
+def test_contributions_of_models_that_see_first_level_scores(tmp_path):
+    made = make_run(tmp_path, TINY.replace("min_sessions", "stacking = true\nmin_sessions"), until="rank")
+    asked = Recommender.load(made)
+    session = next(one for one in asked.session_ids() if len(asked.events_of(one)) > 3)
+    found = asked.recommend_session(session)["carts"]
+    why = asked.explain_session(session, found.items[1], "carts", top=1000)
+    assert why.score == found.scores[1]
+    assert why.base + sum(one.contribution for one in why.features) == pytest.approx(why.score, abs=1e-5)
+    assert {"first_carts_standard", "first_orders_place"} <= {one.feature for one in why.features}
+
+
 NONSENSE = {
     "text": "12:clicks",
     "a number": 12,
