@@ -16,6 +16,7 @@ from typing import Any
 
 from events.compiled import ROOT, source_digest
 from events.files import atomic_file, atomic_folder
+from events.passes import EARLIER, SUBMISSION, VALIDATION
 from events.stages import MANIFEST as MANIFEST
 from events.stages import need_stage as need_stage
 from events.stages import read_manifest as read_manifest
@@ -25,7 +26,9 @@ from scripts.settings import Settings
 SAMPLE = 1 << 16
 """Bytes read at the start, in the middle and at the end of a file for its fingerprint."""
 
-PASSES = ("validation", "submission")
+PASSES = (VALIDATION, SUBMISSION)
+FITTED = (*EARLIER, *PASSES)
+"""Passes that something is fitted for; those of ``EARLIER`` end with the training matrix."""
 
 
 @dataclass(frozen=True, slots=True)
