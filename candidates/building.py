@@ -10,7 +10,6 @@ from candidates.item_knn import ItemKnn
 from candidates.neighbours import Neighbours
 from candidates.popularity import Popularity
 from candidates.recipes import usable_recipes
-from candidates.rules import Rules
 from candidates.session_knn import SessionKnn
 from candidates.settings import (
     CandidatesSettings,
@@ -73,6 +72,8 @@ def build_source(name: str, settings: SourceSettings, shared: Shared) -> Source:
         case RetrieverSourceSettings():
             return Embedding(name, settings, shared.searchers[settings.retriever])
         case RulesSettings():
+            from candidates.rules import Rules  # brings pandas, which nothing else here needs
+
             return Rules(name, settings, shared.matrices, shared.threads)
         case ExternalSettings():
             if shared.items is None or shared.sessions is None:

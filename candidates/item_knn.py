@@ -42,9 +42,14 @@ class ItemKnn:
         self._threads = threads
         self._lookup = Neighbours(name, self.settings, Lists.empty(0))
 
+    @property
+    def matrix(self) -> Lists:
+        """The nearest neighbours of every item, once fitted."""
+        return self._lookup.matrix
+
     def fit(self, log: SessionLog) -> Self:
         """Find the nearest neighbours of every item."""
-        self._lookup = Neighbours(self.name, self.settings, fit_item_knn(log, self.settings, self._threads))
+        self._lookup = Neighbours(self.name, self.settings, fit_item_knn(log, self.settings, self._threads, self.name))
         return self
 
     def recommend(self, log: SessionLog, k: int, target: str | None = None) -> Lists:
@@ -61,8 +66,10 @@ class ItemKnn:
         return self
 
 
-def fit_item_knn(log: SessionLog, settings: ItemKnnSettings, threads: int = 1) -> Lists:
+def fit_item_knn(log: SessionLog, settings: ItemKnnSettings, threads: int = 1, progress: str | None = None) -> Lists:
     """For each of ``log.n_items`` items its nearest neighbours: exact, the same for any number of threads.
+
+    progress : label of a progress bar, shown on a terminal only
 
     Memory: the index of the sessions, ``top_k`` neighbours an item, and 12 bytes an item for each thread.
     """
@@ -92,7 +99,7 @@ def fit_item_knn(log: SessionLog, settings: ItemKnnSettings, threads: int = 1) -
             weights, scale, shrink, *held, sizes, aids, scores,
         )  # fmt: skip
 
-    run_ranges(work, costly_bounds(index.starts, RANGES_PER_THREAD * threads), threads, scratch)
+    run_ranges(work, costly_bounds(index.starts, RANGES_PER_THREAD * threads), threads, scratch, progress)
     offsets = np.zeros(log.n_items + 1, np.int64)
     np.cumsum(sizes, out=offsets[1:])
     filled = np.arange(settings.top_k) < sizes[:, None]

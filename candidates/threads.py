@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from itertools import pairwise
 from threading import Lock
 from typing import TypeVar
@@ -29,7 +30,8 @@ def run_ranges(
     """
     ranges = [(a, b) for a, b in pairwise(bounds.tolist()) if b > a]
     queue, lock = iter(ranges), Lock()
-    bar = tqdm(total=len(ranges), desc=progress, unit="range", disable=True if progress is None else None)
+    # Even a bar that is not shown costs a tenth of a second, once: its lock is multiprocessing's.
+    bar = None if progress is None else tqdm(total=len(ranges), desc=progress, unit="range", disable=None)
 
     def worker() -> None:
         held = scratch()
@@ -39,10 +41,11 @@ def run_ranges(
             if piece is None:
                 return
             work(held, *piece)
-            with lock:
-                bar.update()
+            if bar is not None:
+                with lock:
+                    bar.update()
 
-    with bar:
+    with bar or nullcontext():
         if threads <= 1 or len(ranges) <= 1:
             worker()
             return

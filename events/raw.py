@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 import pyarrow.parquet as pq
+from tqdm import tqdm
 
 from events.columns import AID, EVENT, SESSION, TS, TYPE
 from events.compiled import kernel
@@ -148,7 +149,7 @@ def load_raw(path: Path, items: IdIndex) -> RawLog:
     sessions: list[pl.Series] = []
     groups: list[pl.Series] = []
     place = 0
-    for group in range(file.num_row_groups):
+    for group in tqdm(range(file.num_row_groups), f"load {path.name}", unit="part", disable=None):
         frame = pl.DataFrame(file.read_row_group(group))
         end = place + frame.height
         aids[place:end] = rows_of(frame[AID])

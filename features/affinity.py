@@ -315,12 +315,20 @@ class AffinityBlock:
 
     @classmethod
     def of(
-        cls, features: tuple[Feature, ...], which: npt.NDArray[np.int64], matrix: Lists, settings: FeaturesSettings
+        cls,
+        features: tuple[Feature, ...],
+        which: npt.NDArray[np.int64],
+        matrix: Lists,
+        settings: FeaturesSettings,
+        held: tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]] | None = None,
     ) -> "AffinityBlock":
-        """The block of a matrix, with what is counted once for all sessions."""
-        units = np.empty(len(matrix), np.float32)
-        list_units(matrix.offsets, matrix.scores, settings.affinity_unit == "sum", units)
-        listed = np.log1p(np.bincount(matrix.aids, minlength=len(matrix))).astype(np.float32)
+        """The block of a matrix, with what is counted once for all sessions: ``held`` units and listed, or now."""
+        if held is None:
+            units = np.empty(len(matrix), np.float32)
+            list_units(matrix.offsets, matrix.scores, settings.affinity_unit == "sum", units)
+            listed = np.log1p(np.bincount(matrix.aids, minlength=len(matrix))).astype(np.float32)
+        else:
+            units, listed = held
         return cls(
             features,
             which,

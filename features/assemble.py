@@ -18,7 +18,7 @@ from features.pairs import PAIR_FEATURES, PairBlock
 from features.registry import Block, Feature, LeftOut, check_unique, choose, pick
 from features.sessions import SESSION_FEATURES, SessionBlock
 from features.settings import FeaturesSettings
-from features.similarity import similarity_blocks
+from features.similarity import lengths_name, similarity_blocks
 from features.sources import POOL_FEATURES, PoolBlock, SourceBlock, source_features
 from models.searcher import Searcher
 
@@ -31,6 +31,7 @@ class FeatureBuilder:
 
     features : what is built, in the order of the columns
     left_out : what is not, and why
+    tables   : float32[n_items] each, what the blocks know of all items besides the item table; to open a pass quickly
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class FeatureBuilder:
         matrices: Mapping[str, Lists],
         threads: int = 1,
         searchers: Mapping[str, Searcher] | None = None,
+        tables: Mapping[str, npt.NDArray[np.float32]] | None = None,
     ) -> None:
         """Choose the blocks.
 
@@ -50,9 +52,11 @@ class FeatureBuilder:
         items     : the pass's item table, fitted with the same settings
         matrices  : name to the neighbour lists of all items (a co-visitation matrix)
         searchers : name to the pass's fitted retriever; the pools come with their sessions encoded by each
+        tables    : those of another builder of the same pass and settings; those that are missing are made
         """
         self._has, self._columns, self._threads = has, columns, threads
         self.left_out: tuple[LeftOut, ...] = ()
+        self.tables: dict[str, npt.NDArray[np.float32]] = dict(tables or {})
         self._blocks: list[Block] = []
         self._add_sources(settings, columns, items)
         self._add_items(settings, items)
@@ -110,10 +114,15 @@ class FeatureBuilder:
     def _add_affinity(self, settings: FeaturesSettings, name: str, lists: Lists) -> None:
         chosen, which = self._choose(affinity_features(name), settings)
         if chosen:
-            self._blocks.append(AffinityBlock.of(chosen, which, lists, settings))
+            names = f"affinity_{name}_units", f"affinity_{name}_listed"
+            held = tuple(self.tables[one] for one in names if one in self.tables)
+            block = AffinityBlock.of(chosen, which, lists, settings, (held[0], held[1]) if len(held) == 2 else None)
+            self.tables |= dict(zip(names, (block.units, block.listed), strict=True))
+            self._blocks.append(block)
 
     def _add_similarity(self, settings: FeaturesSettings, name: str, searcher: Searcher) -> None:
-        for block in similarity_blocks(name, searcher):
+        for i, block in enumerate(similarity_blocks(name, searcher, self.tables)):
+            self.tables[lengths_name(name, i)] = block.lengths
             chosen, _ = self._choose(block.features, settings)
             if chosen:  # all of them: they need the same
                 self._blocks.append(block)

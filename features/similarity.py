@@ -4,6 +4,7 @@ Learned spaces differ from fit to fit, so that a score only counts among those o
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -234,16 +235,26 @@ class SimilarityBlock:
         )
 
 
-def similarity_blocks(name: str, searcher: Searcher) -> list[SimilarityBlock]:
-    """The blocks of one retriever: one for all targets that share their item vectors."""
+def lengths_name(name: str, block: int) -> str:
+    """Name of the table with the lengths of the vectors of a retriever's i-th block."""
+    return f"similarity_{name}_{block}_lengths"
+
+
+def similarity_blocks(name: str, searcher: Searcher, held: Mapping[str, F32] | None = None) -> list[SimilarityBlock]:
+    """The blocks of one retriever: one for all targets that share their item vectors.
+
+    held : lengths of the item vectors by :func:`lengths_name`, where they were measured before
+    """
     retriever = searcher.retriever
     blocks = []
-    for targets in sharing(retriever):
+    for i, targets in enumerate(sharing(retriever)):
         columns = [name if target is None else f"{name}_{target}" for target in targets]
         chosen = [one for column in columns for one in similarity_features(column, retriever.needs)]
         chosen += own_features(name if targets[0] == next(iter(searcher.indices)) else columns[0], retriever.needs)
         vectors = retriever.item_vectors(targets[0])
-        lengths = np.empty(len(vectors), np.float32)
-        vector_lengths(vectors, lengths)
+        lengths = (held or {}).get(lengths_name(name, i))
+        if lengths is None:
+            lengths = np.empty(len(vectors), np.float32)
+            vector_lengths(vectors, lengths)
         blocks.append(SimilarityBlock(tuple(chosen), name, targets, vectors, lengths, retriever.known))
     return blocks

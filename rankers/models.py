@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import lightgbm as lgb
 import numpy as np
 import numpy.typing as npt
 
@@ -110,6 +109,8 @@ class Rankers:
     def booster(self, fit: Fit) -> Any:
         """The LightGBM model of a fit, parsed once."""
         if fit.name not in self._boosters:
+            import lightgbm as lgb  # half a second, which scoring with this project's own walker does without
+
             self._boosters[fit.name] = lgb.Booster(model_str=fit.text)
         return self._boosters[fit.name]
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import lightgbm as lgb
 import numpy as np
 import numpy.typing as npt
 
@@ -86,6 +85,8 @@ class Predictor:
         self, features: npt.NDArray[np.float32], num_threads: int, out: npt.NDArray[np.float64]
     ) -> npt.NDArray[np.float64]:
         if not self._boosters:
+            import lightgbm as lgb
+
             self._boosters.extend(lgb.Booster(model_str=text) for text in self.texts)
         if features.shape[0] > 0:
             for booster, scores in zip(self._boosters, out, strict=True):

@@ -99,18 +99,18 @@ def score_sessions(
     }
     if folds is None:
         fits = {target: scorer.rankers.for_others(target) for target in scores}
-        means = _means(scorer, fits, _Block(features, candidates.offsets, log.groups))
+        means = _means(scorer, fits, Block(features, candidates.offsets, log.groups))
         for target, out in scores.items():
             out[:] = means[target] if target in means else reciprocal_rank_scores(candidates, target)
     else:
-        _score_out_of_fold(scorer, candidates, _Block(features, candidates.offsets, log.groups), folds, scores)
+        _score_out_of_fold(scorer, candidates, Block(features, candidates.offsets, log.groups), folds, scores)
     for target, out in scores.items():
         lists[target] = top_lists(candidates, out, scorer.top)
     return lists
 
 
 @dataclass(frozen=True, slots=True)
-class _Block:
+class Block:
     """Rows of whole sessions: float32[R, F] features, int64[S+1] offsets, int64[S] groups."""
 
     features: npt.NDArray[np.float32]
@@ -121,7 +121,7 @@ class _Block:
 def _score_out_of_fold(
     scorer: Scorer,
     candidates: Candidates,
-    block: _Block,
+    block: Block,
     folds: npt.NDArray[np.int64],
     scores: dict[str, npt.NDArray[np.float32]],
 ) -> None:
@@ -134,13 +134,13 @@ def _score_out_of_fold(
             # "clip" writes to out directly; "raise" buffers
             np.take(block.features, rows, axis=0, out=features, mode="clip")
             offsets = np.cumsum([0, *lengths[folds == fold]]).astype(np.int64)
-            part = _Block(features, offsets, block.groups[folds == fold])
+            part = Block(features, offsets, block.groups[folds == fold])
         means = _means(scorer, {target: scorer.rankers.of_fold(target, fold) for target in scores}, part)
         for target, out in scores.items():
             out[rows] = means[target] if target in means else reciprocal_rank_scores(candidates, target)[rows]
 
 
-def _means(scorer: Scorer, fits: Mapping[str, list[Fit]], block: _Block) -> dict[str, npt.NDArray[np.float64]]:
+def _means(scorer: Scorer, fits: Mapping[str, list[Fit]], block: Block) -> dict[str, npt.NDArray[np.float64]]:
     """Mean of the scores of each target's models, added in their order; all models share one pass.
 
     Raw scores of folds have one scale. Those of several seeds, or of a target's own model and that of every target,
@@ -168,7 +168,7 @@ def _means(scorer: Scorer, fits: Mapping[str, list[Fit]], block: _Block) -> dict
     return means
 
 
-def _raw(scorer: Scorer, fits: list[Fit], block: _Block) -> dict[str, npt.NDArray[np.float64]]:
+def _raw(scorer: Scorer, fits: list[Fit], block: Block) -> dict[str, npt.NDArray[np.float64]]:
     """The raw scores of the block's rows by each of these models, by its name."""
     if not fits:
         return {}
@@ -180,14 +180,14 @@ def _raw(scorer: Scorer, fits: list[Fit], block: _Block) -> dict[str, npt.NDArra
     fits, start = sorted(fits, key=lambda fit: fit.fold), 0
     for fold in dict.fromkeys(fit.fold for fit in fits):
         part = [fit for fit in fits if fit.fold == fold]
-        features = _with_first_level(scorer, fold, block)
+        features = with_first_level(scorer, fold, block)
         rankers.predictor(part).scores(features, threads, raw[start : start + len(part)])
         start += len(part)
     return {fit.name: row for fit, row in zip(fits, raw, strict=True)}
 
 
-def _with_first_level(scorer: Scorer, fold: int, block: _Block) -> npt.NDArray[np.float32]:
-    """The features, and what the first-level models say that the final models of a fold were trained with."""
+def with_first_level(scorer: Scorer, fold: int, block: Block) -> npt.NDArray[np.float32]:
+    """float32[R, F+2T] features, and what the first-level models say that a fold's final models were trained with."""
     rankers = scorer.rankers
     first = rankers.first_level(fold)
     rows, width = block.features.shape

@@ -5,7 +5,6 @@ Each votes for its items by their ranks; ties go by the item's id. Where all inp
 are blended as well and scored on the validation sessions that all of them reported, against the best of them.
 """
 
-import argparse
 import json
 import math
 import sys
@@ -26,7 +25,7 @@ from events.lists import Lists
 from events.passes import SUBMISSION, VALIDATION
 from rankers.blending import blend_mean_rank, blend_reciprocal
 from rankers.scoring import chunks
-from scripts.cli import guarded
+from scripts.cli import bare_parser, guarded
 from scripts.kept_runs import KeptRun, require_same_data, shared_rows, target_weights
 from submissions.bootstrap import bootstrap_total
 from submissions.kaggle_csv import write_submission
@@ -158,7 +157,7 @@ def main(argv: list[str] | None = None) -> int:
     """Command line: writes the file, prints the scores on validation, and last one JSON line."""
 
     def work() -> None:
-        made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+        made = bare_parser(__doc__ or "", "python -m scripts.blend blend.csv runs/shop runs/other")
         made.add_argument("out", type=Path, metavar="OUT.csv", help="file to write")
         made.add_argument("inputs", nargs="+", metavar="INPUT", help="folder of a run, or a submission CSV")
         made.add_argument("--weights", nargs="+", type=float, help="one an input; default: equal")

@@ -4,7 +4,6 @@ python -m scripts.compare RUN_A RUN_B: folders such as runs/shop; RUN_A,RUN_A2 s
 (seeds). Recall of B minus A with its 95 % interval, a paired bootstrap over original sessions or users.
 """
 
-import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -15,7 +14,7 @@ import numpy as np
 
 from events.errors import InputError
 from events.passes import SUBMISSION, VALIDATION
-from scripts.cli import guarded
+from scripts.cli import bare_parser, guarded
 from scripts.kept_runs import KeptRun, Rows, require_same_data, shared_rows, target_weights
 from submissions.bootstrap import bootstrap_total
 from submissions.metrics import Hits, Scores
@@ -139,7 +138,7 @@ def main(argv: list[str] | None = None) -> int:
     """Command line: tables, and last one JSON line."""
 
     def work() -> None:
-        made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+        made = bare_parser(__doc__ or "", "python -m scripts.compare runs/shop runs/other")
         made.add_argument("a", metavar="RUN_A", help="folder of a run, or several with commas between them: their mean")
         made.add_argument("b", metavar="RUN_B", help="the same; B minus A is shown")
         arguments = made.parse_args(argv)

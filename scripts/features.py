@@ -24,6 +24,7 @@ from features.drift import Summary, summary
 from features.items import fit_items
 from rankers.folds import sample_sessions
 from rankers.matrix import MatrixWriter
+from rankers.opening import save_tables
 from scripts.artifacts import open_builder, open_pass, open_sources, say_left_out
 from scripts.cli import stage_main
 from scripts.pipeline import FITTED, Run, Stage
@@ -73,6 +74,7 @@ def _work(run: Run, pass_name: str, folder: Path) -> dict[str, Any]:
     items.save(folder / "items")
     builder = open_builder(run, data, sources, items)
     write_json(folder / GROUPS, {feature.name: feature.group for feature in builder.features})
+    save_tables(builder, folder)
     say_left_out("feature", {feature.name: feature.reason for feature in builder.left_out})
     log = data.target_log
     labelled = pass_name != SUBMISSION and data.labels is not None

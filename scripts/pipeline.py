@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from events.compiled import ROOT, source_digest
-from events.errors import InputError
 from events.files import atomic_file, atomic_folder
 from events.passes import EARLIER, SUBMISSION, VALIDATION
+from events.stages import MANIFEST as MANIFEST
+from events.stages import need_stage as need_stage
+from events.stages import read_manifest as read_manifest
 from scripts.resources import Meter
 from scripts.settings import Settings
 
-MANIFEST = "manifest.json"
 SAMPLE = 1 << 16
 """Bytes read at the start, in the middle and at the end of a file for its fingerprint."""
 
@@ -59,20 +60,6 @@ class Run:
             If it has not.
         """
         return need_stage(self.folder, pass_name, stage)
-
-
-def need_stage(run: Path, pass_name: str, stage: str) -> Path:
-    """Folder of a stage that must have run, in the folder of a run.
-
-    Raises
-    ------
-    InputError
-        If it has not.
-    """
-    folder = run / "prepared" if stage == "prepare" else run / pass_name / stage
-    if not (folder / MANIFEST).exists():
-        raise InputError(folder, None, f"stage {stage} has not run", f"run it first: python -m scripts.{stage}")
-    return folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,15 +126,6 @@ def _own(folder: Path) -> dict[str, list[int]]:
     return {
         path.relative_to(folder).as_posix(): [path.stat().st_size, path.stat().st_mtime_ns] for path in _files([folder])
     }
-
-
-def read_manifest(folder: Path) -> dict[str, Any] | None:
-    """The manifest of a stage's folder; ``None`` if there is none that can be read."""
-    try:
-        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return manifest
 
 
 def _state(stage: Stage, run: Run, pass_name: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import time
 from events.errors import InputError
 from scripts import candidates, covisit, evaluate, features, prepare, rank, retrievers, submit
 from scripts.cli import guarded, open_run, parser
+from scripts.closing import where_things_are
 from scripts.index import record
 from scripts.ladder import show
 from scripts.pipeline import PASSES, Stage, run_stage
@@ -48,7 +49,7 @@ def main(argv: list[str] | None = None) -> int:
             show(run, pass_name)
         record(run)
         report_or_say_why(run.folder)
-        print(f"done in {time.perf_counter() - started:.0f} s; everything is in {run.folder}")
+        print(f"done in {time.perf_counter() - started:.0f} s\n{where_things_are(run)}")
 
     return guarded(work)
 

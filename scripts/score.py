@@ -15,7 +15,12 @@ from submissions.official import score_files
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Print one JSON line, the recall of each target and the total; return the exit code, 2 for a user's mistake."""
-    parser = argparse.ArgumentParser(prog="python -m scripts.score", usage=argparse.SUPPRESS, description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.score",
+        usage=argparse.SUPPRESS,
+        description=__doc__,
+        epilog="example: python -m scripts.score --labels labels.jsonl --predictions submission.csv",
+    )
     parser.add_argument("--labels", type=Path, required=True, help="JSON lines: session and its labels")
     parser.add_argument("--predictions", type=Path, required=True, help="CSV: session_type,labels")
     parser.add_argument("--k", type=int, default=20, help="how many items of a row count (20)")

@@ -176,7 +176,8 @@ def tune_retriever(run: Run, trials: int, name: str) -> dict[str, Any]:
 
 def _arguments(argv: list[str] | None) -> argparse.Namespace:
     made = parser(
-        "Search settings of the rankers, or of one retriever.", "python -m scripts.tune --config … --trials 60"
+        "Search settings of the rankers, or of one retriever.",
+        "python -m scripts.tune --config configs/shop.toml --trials 60",
     )
     made.add_argument("--trials", type=int, required=True, help="trials in all, those of earlier calls among them")
     made.add_argument("--targets", nargs="+", metavar="TARGET", help="rankers of these targets only")
