@@ -1,6 +1,6 @@
 """A pass: the log to fit on, the sessions to recommend for, and their labels if they are known."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +9,7 @@ import polars as pl
 
 from events.columns import CLICKS, TARGETS
 from events.errors import InputError
-from events.files import atomic_folder, read_json, write_json
+from events.files import atomic_folder, load_array, read_json, save_arrays, write_json
 from events.hashing import hash_ids
 from events.index import IdIndex
 from events.labels import Labels, load_labels, save_labels
@@ -53,6 +53,8 @@ class PassData:
     transductive : whether the targets' visible events join the fit
     several_rows : whether an original session has several target rows
     targets      : names of the targets that the shop has
+    users        : int64[S] row of each session's user in ``users.parquet`` (see :mod:`events.knowledge`); ``None``
+                   where nothing is known of users
     """
 
     name: str
@@ -64,6 +66,7 @@ class PassData:
     transductive: bool
     several_rows: bool
     targets: tuple[str, ...]
+    users: npt.NDArray[np.int64] | None = None
 
     @property
     def n_targets(self) -> int:
@@ -84,6 +87,7 @@ class PassData:
         """Write the pass as ``folder``, which is whole or absent."""
         with atomic_folder(folder) as beside:
             self.log.save(beside)
+            save_arrays(beside, users=self.users)
             if self.labels is not None:
                 save_labels(beside, self.labels)
             self.target_ids.to_frame("id").write_parquet(beside / "target_ids.parquet")
@@ -118,6 +122,7 @@ class PassData:
             transductive=meta["transductive"],
             several_rows=meta["several_rows"],
             targets=tuple(meta["targets"]),
+            users=load_array(folder, "users"),
         )
 
 
@@ -129,11 +134,15 @@ def build_passes(
     sample: SampleSettings,
     seed: int,
     folder: Path,
+    users: IdIndex | None = None,
+    more_items: pl.Series | None = None,
 ) -> list[str]:
     """Split the logs into passes and write ``items.parquet``, ``validation/`` and, with test sessions, ``submission/``.
 
     train_path, test_path : ``log.parquet`` files as the readers write them
     test_labels           : labels of test sessions that come truncated, in one of the forms of ``read_labels``
+    users                 : the users of the logs, where something is known of them
+    more_items            : ids that join the item index without any event
 
     Returns the names of the passes written.
 
@@ -143,14 +152,16 @@ def build_passes(
         If the settings do not suit the log (no time, several rows a session and transductive), or a pass would have
         no train or no target session.
     """
-    items = item_index([path for path in (train_path, test_path) if path is not None])
+    items = item_index([path for path in (train_path, test_path) if path is not None], more_items)
     folder.mkdir(parents=True, exist_ok=True)
     items.save(folder / "items.parquet")
     train = _sample(load_raw(train_path, items), sample, train_path)
     own_test = test_path is None and split.test == "leave_one_out"
-    _write(_validation(train, train_path, split, seed, own_test), VALIDATION, split, train_path, folder)
-    if own_test:
-        _write(leave_one_out(train, split.min_events), SUBMISSION, split, train_path, folder)
+    _write(_validation(train, train_path, split, seed, own_test), VALIDATION, split, train_path, folder, users)
+    if own_test or (test_path is None and split.test == "everyone"):
+        everyone = Split(train, uncut(train, None), None, overlap=True)
+        own = leave_one_out(train, split.min_events) if own_test else everyone
+        _write(own, SUBMISSION, split, train_path, folder, users)
         return [VALIDATION, SUBMISSION]
     if test_path is None:
         return [VALIDATION]
@@ -158,7 +169,7 @@ def build_passes(
     if (test.ts is None) != (train.ts is None) or (test.types is None) != (train.types is None):
         raise InputError(test_path, None, "train and test differ in having time or types", "give both the same columns")
     targets = _test_targets(test, train, test_path, test_labels, split, seed)
-    _write(Split(train, targets, None), SUBMISSION, split, test_path, folder)
+    _write(Split(train, targets, None), SUBMISSION, split, test_path, folder, users)
     return [VALIDATION, SUBMISSION]
 
 
@@ -182,6 +193,9 @@ def _validation(train: RawLog, path: Path, split: SplitSettings, seed: int, own_
 def _test_targets(
     test: RawLog, train: RawLog, path: Path, labels_path: Path | None, split: SplitSettings, seed: int
 ) -> Targets:
+    if split.test == "everyone":
+        remedy = "leave data.test out, or choose another split.test"
+        raise InputError(path, None, "split.test='everyone' asks for the train sessions' own lists", remedy)
     if test.group_ids is not None and split.test != "leave_one_out":
         problem = "prefix/label pairs hold their labels as last events"
         raise InputError(path, None, problem, "set split.test='leave_one_out'")
@@ -198,8 +212,11 @@ def _test_targets(
     return uncut(test, labels)
 
 
-def _write(split: Split, name: str, settings: SplitSettings, path: Path, folder: Path) -> None:
+def _write(split: Split, name: str, settings: SplitSettings, path: Path, folder: Path, users: IdIndex | None) -> None:
     data = _pass_data(split, name, settings, path)
+    if users is not None:
+        rows = [users.rows(part.groups) for part in (split.train, split.targets.visible)]
+        data = replace(data, users=np.concatenate(rows))
     data.save(folder / name)
 
 

@@ -189,7 +189,9 @@ class DataSettings(Frozen):
         if self.files and (self.kind != "table" or self.train is not None):
             raise ValueError("data.files stands in place of data.train, and only for kind 'table'")
         if self.sessions.by != "id" and self.kind not in ("table", "ratings", "targets"):
-            raise ValueError(f"data.sessions.by={self.sessions.by!r} needs a table of events: kind {self.kind!r} is none")
+            raise ValueError(
+                f"data.sessions.by={self.sessions.by!r} needs a table of events: kind {self.kind!r} is none"
+            )
         if self.sessions.by == "gap" and not self.has_time:
             raise ValueError("data.sessions.by='gap' needs the time of events: name its column in data.columns.ts")
         return self

@@ -7,8 +7,10 @@ from typing import Any, Literal
 
 import pyarrow.parquet as pq
 
+from events.columns import AID
+from events.knowledge import user_index, write_items, write_users
 from events.passes import build_passes
-from events.readers import read
+from events.readers import read, read_items, read_users
 from events.shop.generate import generate
 from scripts.cli import stage_main
 from scripts.pipeline import Run, Stage
@@ -24,8 +26,7 @@ def _inputs(run: Run, _: str) -> list[Path]:
     data = run.settings.data
     if data.kind == "shop":
         return []
-    names = [data.train, data.test, data.test_labels]
-    paths = [Path(data.root) / name for name in names if name]
+    paths = [Path(data.root) / name for name in data.sources]
     cuts = run.settings.split.cuts
     return paths + ([Path(cuts)] if cuts else [])
 
@@ -36,7 +37,14 @@ def _read(run: Run, part: Literal["train", "test"], out: Path) -> dict[str, Any]
     print(f"  {part}: {report.sessions:,} sessions, {report.events:,} events")
     if report.skipped:
         print(f"  {part}: {report.skipped:,} bad lines skipped, such as {'; '.join(report.reasons)}")
+    for note in report.notes:
+        print(f"  {part}: {note}")
     return asdict(report)
+
+
+def _say(what: str, known: dict[str, float]) -> dict[str, float]:
+    print(f"  {what}: " + ", ".join(f"{name} of {share:.1%}" for name, share in known.items()))
+    return known
 
 
 def _work(run: Run, _: str, folder: Path) -> dict[str, Any]:
@@ -44,6 +52,9 @@ def _work(run: Run, _: str, folder: Path) -> dict[str, Any]:
     data = settings.data
     train, test, labels = folder / "train.parquet", folder / "test.parquet", folder / "test_labels.parquet"
     figures: dict[str, Any] = {}
+    # What is known of items and users comes first: a wrong column there is to stop a run at once.
+    skip = settings.events.on_bad_rows == "skip"
+    items, users = read_items(data, skip), read_users(data, skip)
     if data.kind == "shop":
         generate(settings.shop, folder, threads=settings.n_threads)
     else:
@@ -51,6 +62,8 @@ def _work(run: Run, _: str, folder: Path) -> dict[str, Any]:
         if data.test:
             figures["test"] = _read(run, "test", test)
         labels = Path(data.root) / data.test_labels if data.test_labels else labels
+    index = None if users is None else user_index([path for path in (train, test) if path.exists()])
+    joins = items is not None and data.items is not None and data.items.join
     passes = build_passes(
         train,
         test if test.exists() else None,
@@ -59,7 +72,13 @@ def _work(run: Run, _: str, folder: Path) -> dict[str, Any]:
         settings.sample,
         settings.seed,
         folder,
+        index,
+        items[AID] if items is not None and joins else None,
     )
+    if items is not None:
+        figures["items"] = _say("items", write_items(folder, items))
+    if users is not None and index is not None:
+        figures["users"] = _say("users", write_users(folder, index, users))
     rows = sum(pq.read_metadata(path).num_rows for path in (train, test) if path.exists())
     return figures | {"passes": passes, "rows": rows}
 

@@ -24,7 +24,7 @@ def is_json(path: Path) -> bool:
 def read_json_columns(
     path: Path, wanted: Mapping[str, str], bad: BadLines, setting: str = "data.columns"
 ) -> tuple[pl.DataFrame, Lines]:
-    """The wanted keys of each line as text under our names, null where they are missing or ``null``; and each row's line.
+    """The wanted keys of each line as text under our names, null where missing or ``null``; and each row's line.
 
     wanted : our name to the file's key; ``details.weight`` is a key inside another. A list or an object comes as JSON.
 

@@ -91,7 +91,9 @@ def _numbers(values: pl.Series, unit: str) -> pl.Series:
         return values.cast(pl.Int64, strict=False)
     # A float64 holds milliseconds of this century exactly enough to round: 2^53 ms is the year 287,396.
     ms = values.cast(pl.Float64, strict=False).to_frame().select(column / UNITS[unit])
-    return ms.select(pl.when(column.is_finite() & (column.abs() < 1e15)).then(column.round()).cast(pl.Int64)).to_series()
+    return ms.select(
+        pl.when(column.is_finite() & (column.abs() < 1e15)).then(column.round()).cast(pl.Int64)
+    ).to_series()
 
 
 def _texts(values: pl.Series, notes: list[str]) -> pl.Series:
@@ -116,7 +118,9 @@ def _texts(values: pl.Series, notes: list[str]) -> pl.Series:
 
 
 def _plausible(values: pl.Series, raw: pl.Series, unit: str, notes: list[str]) -> Times:
-    remedy = f"give a time from 1970 to 2037 in the unit {unit!r}" if unit != "date" else "give a time from 1970 to 2037"
+    remedy = (
+        f"give a time from 1970 to 2037 in the unit {unit!r}" if unit != "date" else "give a time from 1970 to 2037"
+    )
     if unit == "iso":
         remedy += ", such as 2014-04-07T10:51:09Z or 2014-04-07 12:51:09+02:00"
     in_range = (raw >= 0) & (raw < LAST_MS)
