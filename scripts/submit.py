@@ -1,10 +1,15 @@
 """Stage ``submit``: score the test sessions, write and validate ``submission.csv``; score it if labels are there."""
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from events.files import write_json
+from events.index import IdIndex
+from events.lists import Lists
 from rankers.models import Rankers
 from rankers.scoring import score_log
 from scripts.artifacts import open_items, open_pass, open_scorer
@@ -12,8 +17,9 @@ from scripts.cli import stage_main
 from scripts.ladder import HITS, evaluate, show
 from scripts.pipeline import Run, Stage
 from scripts.settings import Settings
-from submissions.kaggle_csv import write_submission
-from submissions.validator import require_valid
+from submissions.kaggle_csv import write_lists, write_submission
+from submissions.settings import SubmissionSettings
+from submissions.validator import Problem, require_valid
 
 CSV = "submission.csv"
 
@@ -27,14 +33,32 @@ def _inputs(run: Run, pass_name: str) -> list[Path]:
     return [run.prepared / pass_name, *own, run.need("validation", "rank")]
 
 
+def write_valid(
+    path: Path, ids: pl.Series, lists: Mapping[str, Lists], items: IdIndex, settings: SubmissionSettings
+) -> tuple[int, list[Problem]]:
+    """Write the submission in the form of the settings, and read it again; the number of rows, and warnings.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be written, or has an error.
+    """
+    if settings.form == "otto":
+        rows = write_submission(path, ids, lists, items, settings.k)
+        return rows, require_valid(path, ids, tuple(lists), items, settings.k)
+    target = settings.target if settings.target in lists else next(iter(lists))
+    header = f"{settings.session_column},{settings.list_column}"
+    rows = write_lists(path, ids, lists[target], items, settings.k, header)
+    return rows, require_valid(path, ids, (target,), items, settings.k, header)
+
+
 def _work(run: Run, pass_name: str, folder: Path) -> dict[str, Any]:
     data = open_pass(run, pass_name)
     scorer = open_scorer(run, data, Rankers.load(run.need("validation", "rank") / "models"))
     lists = score_log(data.target_log, scorer, None, run.settings.rankers.chunk_sessions)
     items = open_items(run)
-    k = run.settings.submissions.k
-    rows = write_submission(folder / CSV, data.target_ids, lists, items, k)
-    for warning in require_valid(folder / CSV, data.target_ids, tuple(lists), items, k):
+    rows, warnings = write_valid(folder / CSV, data.target_ids, lists, items, run.settings.submissions)
+    for warning in warnings:
         print(f"  {warning}")
     if data.labels is not None:
         write_json(folder / "scores.json", evaluate(run, data, lists, folder / HITS))
