@@ -1,8 +1,9 @@
 """Other shops' files, made up: ``python -m benchmarks.formats --shop hm --users 10000 --folder data/hm``.
 
 Writes files of H&M, Amazon Reviews 2023, Diginetica, REES46 or RetailRocket, in their formats and under their names,
-from visits to the synthetic shop: events, categories, popularity and times are its own, so that a recommender has something
-to learn; prices, brands, names and customers are drawn to fit. For H&M and Amazon every event is a sale or a review.
+from visits to the synthetic shop: events, categories, popularity and times are its own, so that a recommender has
+something to learn; prices, brands, names and customers are drawn to fit. For H&M and Amazon every event is a sale or a
+review.
 The configs of the same names read them (``--set data.root=FOLDER``).
 """
 

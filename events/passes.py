@@ -1,15 +1,16 @@
 """A pass: the log to fit on, the sessions to recommend for, and their labels if they are known."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from events.attributes import write_users
 from events.columns import CLICKS, TARGETS
 from events.errors import InputError
-from events.files import atomic_folder, load_array, read_json, save_arrays, write_json
+from events.files import atomic_folder, read_json, write_json
 from events.hashing import hash_ids
 from events.index import IdIndex
 from events.labels import Labels, load_labels, save_labels
@@ -53,8 +54,6 @@ class PassData:
     transductive : whether the targets' visible events join the fit
     several_rows : whether an original session has several target rows
     targets      : names of the targets that the shop has
-    users        : int64[S] row of each session's user in ``users.parquet`` (see :mod:`events.knowledge`); ``None``
-                   where nothing is known of users
     """
 
     name: str
@@ -66,7 +65,6 @@ class PassData:
     transductive: bool
     several_rows: bool
     targets: tuple[str, ...]
-    users: npt.NDArray[np.int64] | None = None
 
     @property
     def n_targets(self) -> int:
@@ -87,7 +85,6 @@ class PassData:
         """Write the pass as ``folder``, which is whole or absent."""
         with atomic_folder(folder) as beside:
             self.log.save(beside)
-            save_arrays(beside, users=self.users)
             if self.labels is not None:
                 save_labels(beside, self.labels)
             self.target_ids.to_frame("id").write_parquet(beside / "target_ids.parquet")
@@ -122,7 +119,6 @@ class PassData:
             transductive=meta["transductive"],
             several_rows=meta["several_rows"],
             targets=tuple(meta["targets"]),
-            users=load_array(folder, "users"),
         )
 
 
@@ -134,14 +130,14 @@ def build_passes(
     sample: SampleSettings,
     seed: int,
     folder: Path,
-    users: IdIndex | None = None,
+    users: pl.DataFrame | None = None,
     more_items: pl.Series | None = None,
 ) -> list[str]:
     """Split the logs into passes and write ``items.parquet``, ``validation/`` and, with test sessions, ``submission/``.
 
     train_path, test_path : ``log.parquet`` files as the readers write them
     test_labels           : labels of test sessions that come truncated, in one of the forms of ``read_labels``
-    users                 : the users of the logs, where something is known of them
+    users                 : what ``read_users`` gave; each pass gets a ``users.parquet``, a row a session of its log
     more_items            : ids that join the item index without any event
 
     Returns the names of the passes written.
@@ -212,12 +208,14 @@ def _test_targets(
     return uncut(test, labels)
 
 
-def _write(split: Split, name: str, settings: SplitSettings, path: Path, folder: Path, users: IdIndex | None) -> None:
+def _write(
+    split: Split, name: str, settings: SplitSettings, path: Path, folder: Path, users: pl.DataFrame | None
+) -> None:
     data = _pass_data(split, name, settings, path)
-    if users is not None:
-        rows = [users.rows(part.groups) for part in (split.train, split.targets.visible)]
-        data = replace(data, users=np.concatenate(rows))
     data.save(folder / name)
+    if users is not None:
+        ids = pl.concat([split.train.groups, split.targets.visible.groups.rename(split.train.groups.name)])
+        write_users(folder / name, users, ids)
 
 
 def _pass_data(split: Split, name: str, settings: SplitSettings, path: Path) -> PassData:

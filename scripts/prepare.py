@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 import pyarrow.parquet as pq
 
+from events.attributes import user_index, write_items, write_users
 from events.columns import AID
-from events.knowledge import user_index, write_items, write_users
 from events.passes import build_passes
 from events.readers import read, read_items, read_users
 from events.shop.generate import generate
@@ -62,7 +62,6 @@ def _work(run: Run, _: str, folder: Path) -> dict[str, Any]:
         if data.test:
             figures["test"] = _read(run, "test", test)
         labels = Path(data.root) / data.test_labels if data.test_labels else labels
-    index = None if users is None else user_index([path for path in (train, test) if path.exists()])
     joins = items is not None and data.items is not None and data.items.join
     passes = build_passes(
         train,
@@ -72,13 +71,14 @@ def _work(run: Run, _: str, folder: Path) -> dict[str, Any]:
         settings.sample,
         settings.seed,
         folder,
-        index,
+        users,
         items[AID] if items is not None and joins else None,
     )
     if items is not None:
         figures["items"] = _say("items", write_items(folder, items))
-    if users is not None and index is not None:
-        figures["users"] = _say("users", write_users(folder, index, users))
+    if users is not None:
+        ids = user_index([path for path in (train, test) if path.exists()]).ids
+        figures["users"] = _say("users", write_users(folder, users, ids))
     rows = sum(pq.read_metadata(path).num_rows for path in (train, test) if path.exists())
     return figures | {"passes": passes, "rows": rows}
 

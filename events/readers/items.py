@@ -55,25 +55,21 @@ def _read_file(path: Path, file: ItemFileSettings, data: DataSettings, skip: boo
     bad = BadLines(path, skip)
     frame = _read_long(path, file, data, bad) if file.long else _read_wide(path, file, data, bad)
     columns = file.columns
-    levels, texts = (
-        [_place(CATEGORY, i) for i in range(len(columns.category))],
-        [_place(TEXT, i) for i in range(len(columns.text))],
-    )
-    unpacked = [_unpack(frame[name], is_json(path)).alias(name) for name in frame.columns if name != AID]
-    frame = frame.select(AID).with_columns(unpacked)
-    known: list[pl.Series | pl.Expr] = []
-    if levels:
-        known.append(_category(frame.select(levels), file.category_separator))
+    frame = frame.with_columns(_unpack(frame[name], is_json(path)).alias(name) for name in frame.columns if name != AID)
+    known = [frame[AID]]
+    if columns.category:
+        levels = frame.select(_place(CATEGORY, i) for i in range(len(columns.category)))
+        known.append(_category(levels, file.category_separator))
     if columns.brand is not None:
         known.append(_joined(frame, [BRAND], BRAND))
     if columns.price is not None:
         price = _number(_joined(frame, [PRICE], PRICE))
-        known.append(price.to_frame().select(2.0 ** pl.first()).to_series() if file.price_log2 else price)
-    if texts:
-        known.append(_joined(frame, texts, TEXT))
+        known.append(pl.select(2.0**price).to_series().alias(PRICE) if file.price_log2 else price)
+    if columns.text:
+        known.append(_joined(frame, [_place(TEXT, i) for i in range(len(columns.text))], TEXT))
     if columns.published is not None:
         known.append(parse_dates(_joined(frame, [PUBLISHED], PUBLISHED), data.time_unit).alias(PUBLISHED))
-    table = frame.select(AID).with_columns(one.cast(SCHEMA[one.name]) for one in known if isinstance(one, pl.Series))
+    table = pl.DataFrame(known).cast({one.name: SCHEMA[one.name] for one in known[1:]})  # type: ignore[arg-type]
     return table.group_by(AID, maintain_order=True).agg(pl.exclude(AID).drop_nulls().first())
 
 

@@ -41,7 +41,8 @@ def read_users(data: DataSettings, skip: bool) -> pl.DataFrame | None:
     columns = [ids]
     for name in (*users.numbers, *users.labels):
         text = frame[name].cast(pl.String).str.strip_chars()
-        missing = text.str.to_lowercase().is_in(MISSING)
+        # A label may be "None" in earnest, as H&M's frequency of news is; a number may not.
+        missing = text.str.to_lowercase().is_in(MISSING if name in users.numbers else ("",))
         text = text.to_frame().select(pl.when(~missing).then(pl.first())).to_series()
         if name in users.labels:
             columns.append(text.alias(name))
