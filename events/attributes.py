@@ -7,7 +7,8 @@ where ``data.items.join`` says so; else they are left out.
 
 ``prepared/users.parquet`` holds one row a user of the log, by ascending id (a session's row, unless sessions are parts
 of a user's events): float32 numbers and text labels under the shop's names, null where unknown. ``users.parquet`` in
-the folder of a pass holds the same columns, one row a session of the pass's log.
+the folder of a pass holds the same columns, one row a session of the pass's log. ``absent_users.parquet`` holds the ids
+of users whom the log does not know: a submission may ask for their lists, too.
 """
 
 from pathlib import Path
@@ -19,7 +20,7 @@ from events.files import atomic_file
 from events.index import IdIndex
 from events.raw import GROUP
 
-ITEMS, USERS = "items.parquet", "users.parquet"
+ITEMS, USERS, ABSENT = "items.parquet", "users.parquet", "absent_users.parquet"
 
 
 def user_index(paths: list[Path]) -> IdIndex:
@@ -49,6 +50,13 @@ def write_users(folder: Path, known: pl.DataFrame, ids: pl.Series) -> dict[str, 
     table = aligned(known, SESSION, ids)
     _write(folder / USERS, table)
     return _known(table)
+
+
+def write_absent(folder: Path, known: pl.DataFrame, ids: pl.Series) -> int:
+    """Write the ids of the users of ``read_users`` that are not among ``ids``, ascending; return their number."""
+    absent = known.select(pl.col(SESSION).alias("id")).filter(~pl.col("id").is_in(ids.implode())).sort("id")
+    _write(folder / ABSENT, absent)
+    return absent.height
 
 
 def _write(path: Path, table: pl.DataFrame) -> None:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import pyarrow.parquet as pq
 
-from events.attributes import user_index, write_items, write_users
+from events.attributes import user_index, write_absent, write_items, write_users
 from events.columns import AID
 from events.passes import build_passes
 from events.readers import read, read_items, read_users
@@ -79,6 +79,7 @@ def _work(run: Run, _: str, folder: Path) -> dict[str, Any]:
     if users is not None:
         ids = user_index([path for path in (train, test) if path.exists()]).ids
         figures["users"] = _say("users", write_users(folder, users, ids))
+        figures["absent"] = write_absent(folder, users, ids)
     rows = sum(pq.read_metadata(path).num_rows for path in (train, test) if path.exists())
     return figures | {"passes": passes, "rows": rows}
 

@@ -165,8 +165,9 @@ def _records(path: Path, data: Dialect) -> Iterator[tuple[int, list[str]]]:
     content = _content(path, data)
     raw: BinaryIO = io.BytesIO(content) if isinstance(content, bytes) else path.open("rb")
     with io.TextIOWrapper(raw, encoding="utf-8", errors="replace", newline="") as file:
-        quoting = csv.QUOTE_MINIMAL if data.quoted else csv.QUOTE_NONE
-        reader = csv.reader(file, delimiter=data.delimiter, quoting=quoting)
+        reader = csv.reader(
+            file, delimiter=data.delimiter, quoting=csv.QUOTE_MINIMAL if data.quoted else csv.QUOTE_NONE
+        )
         before = 0
         for fields in reader:
             yield before + 1, fields

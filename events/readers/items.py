@@ -16,7 +16,13 @@ from events.readers.times import parse_dates
 from events.settings import CategoryTreeSettings, DataSettings, ItemFileSettings
 
 CATEGORY, BRAND, PRICE, TEXT, PUBLISHED = "category", "brand", "price", "text", "published"
-SCHEMA = {CATEGORY: pl.List(pl.String), BRAND: pl.String, PRICE: pl.Float32, TEXT: pl.String, PUBLISHED: pl.Int64}
+SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
+    CATEGORY: pl.List(pl.String),
+    BRAND: pl.String,
+    PRICE: pl.Float32,
+    TEXT: pl.String,
+    PUBLISHED: pl.Int64,
+}
 """Columns of the table of items, in order."""
 
 PROPERTY, VALUE, TIME = "property", "value", "time"
@@ -69,7 +75,7 @@ def _read_file(path: Path, file: ItemFileSettings, data: DataSettings, skip: boo
         known.append(_joined(frame, [_place(TEXT, i) for i in range(len(columns.text))], TEXT))
     if columns.published is not None:
         known.append(parse_dates(_joined(frame, [PUBLISHED], PUBLISHED), data.time_unit).alias(PUBLISHED))
-    table = pl.DataFrame(known).cast({one.name: SCHEMA[one.name] for one in known[1:]})  # type: ignore[arg-type]
+    table = pl.DataFrame([known[0], *(one.cast(SCHEMA[one.name]) for one in known[1:])])
     return table.group_by(AID, maintain_order=True).agg(pl.exclude(AID).drop_nulls().first())
 
 
@@ -195,8 +201,8 @@ def _paths(path: Path, tree: CategoryTreeSettings, data: DataSettings, skip: boo
         longer = pl.when(pl.col("top").is_not_null()).then(pl.concat_list("top", "path")).otherwise("path")
         paths = paths.with_columns(longer.alias("path")).join(parents, on="top", how="left")
         paths = paths.select("leaf", "path", pl.col("above").alias("top"))
-    circle = paths.filter(pl.col("top").is_not_null())["leaf"].min()
-    raise InputError(path, None, f"category {circle} lies under itself", "correct the parents of the categories")
+    circle = paths.filter(pl.col("top").is_not_null())["leaf"].sort()
+    raise InputError(path, None, f"category {circle[0]} lies under itself", "correct the parents of the categories")
 
 
 def _with_paths(items: pl.DataFrame, paths: pl.DataFrame) -> pl.DataFrame:

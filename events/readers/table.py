@@ -62,12 +62,13 @@ def read_tables(
         starts.append(starts[-1] + n_rows)
 
     def where(row: int) -> tuple[str, int | None]:
-        place = int(whole[ROW][row])
+        place = int(formed[ROW][row])
         file = int(np.searchsorted(starts, place, side="right")) - 1
         return str(files[file][0]), lines[file](place - starts[file])
 
     bad = merged(bads)
-    whole, said = handle_duplicates(form_sessions(pl.concat(frames), data.sessions), events.duplicates, where)
+    formed = form_sessions(pl.concat(frames), data.sessions)
+    whole, said = handle_duplicates(formed, events.duplicates, where)
     if said is not None:
         bad.say(said)
     return write_log(whole.drop(ROW, strict=False), out, bad)
