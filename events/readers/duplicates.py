@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Literal
 
+import numpy as np
 import polars as pl
 
 from events.columns import AID, SESSION, TS, TYPE
@@ -29,15 +30,19 @@ def handle_duplicates(
     if mode == "keep" and TS not in frame.columns:
         return frame, None
     same = [name for name in SAME if name in frame.columns]
-    first = frame.select(pl.struct(same).is_first_distinct()).to_series()
-    count = frame.height - int(first.sum())
+    # Whole rows are compared only where their hashes are equal: of most logs a small part.
+    suspect = frame.select(same).hash_rows().is_duplicated()
+    exact = frame.filter(suspect).select(pl.struct(same).is_first_distinct()).to_series()
+    count = len(exact) - int(exact.sum())
     if count == 0:
         return frame, None
+    first = np.ones(frame.height, np.bool_)
+    first[suspect.arg_true().to_numpy()] = exact.to_numpy()
     if mode == "error":
-        file, line = where(int((~first).arg_true()[0]))
+        file, line = where(int(np.argmin(first)))
         problem = f"an event equal in {', '.join(same)} stands further up ({count:,} such in all)"
         raise InputError(file, line, problem, "remove it, or set events.duplicates='drop' or 'keep'")
     share = f"{count:,} events ({count / frame.height:.2%}) repeat another one of the same session, item, time and type"
     if mode == "drop":
-        return frame.filter(first), f"{share}: dropped"
+        return frame.filter(pl.Series(first)), f"{share}: dropped"
     return frame, f"{share}: kept (events.duplicates='drop' leaves them out)"
