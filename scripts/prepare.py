@@ -5,10 +5,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
+import polars as pl
 import pyarrow.parquet as pq
 
 from events.attributes import user_index, write_absent, write_items, write_users
-from events.columns import AID
+from events.columns import AID, TS
 from events.passes import build_passes
 from events.readers import read, read_items, read_users
 from events.shop.generate import generate
@@ -34,12 +35,21 @@ def _inputs(run: Run, _: str) -> list[Path]:
 def _read(run: Run, part: Literal["train", "test"], out: Path) -> dict[str, Any]:
     settings = run.settings
     report = read(settings.data, settings.events, part, out, settings.n_threads)
-    print(f"  {part}: {report.sessions:,} sessions, {report.events:,} events")
+    print(f"  {part}: {report.sessions:,} sessions, {report.events:,} events{_days(out)}")
     if report.skipped:
         print(f"  {part}: {report.skipped:,} bad lines skipped, such as {'; '.join(report.reasons)}")
     for note in report.notes:
         print(f"  {part}: {note}")
     return asdict(report)
+
+
+def _days(log: Path) -> str:
+    """First and last day of a log, where it has time."""
+    if TS not in pl.read_parquet_schema(log):
+        return ""
+    ends = pl.scan_parquet(log).select(pl.col(TS).min().alias("first"), pl.col(TS).max().alias("last"))
+    first, last = ends.cast(pl.Datetime("ms")).collect(engine="streaming").row(0)
+    return f", {first:%Y-%m-%d} to {last:%Y-%m-%d} (UTC)"
 
 
 def _say(what: str, known: dict[str, float]) -> dict[str, float]:

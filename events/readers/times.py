@@ -10,6 +10,8 @@ LAST_MS = 2**31 * 1000
 """The structures of events hold seconds in 32 bits: up to January 2038."""
 FIRST_PLAUSIBLE_MS = 788_918_400_000
 """1995: before it nobody shopped on the web."""
+FAR_MS = 3_653 * 86_400_000
+"""Ten years."""
 
 UNITS = {"s": 1e-3, "ms": 1.0, "us": 1e3, "ns": 1e6}
 """Of numbers: how many make a millisecond."""
@@ -48,8 +50,9 @@ class Times:
 def parse_times(values: pl.Series, unit: str) -> Times:
     """Times in a unit (``s``, ``ms``, ``iso``), or in one that is found out (``auto``).
 
-    Bad are values that are no time in this unit, those beyond January 2038, and those before 1995 where the same number
-    in another unit lies in between, or where most others do: a shop that counts from 0 is taken at its word as a whole.
+    Bad are values that are no time in this unit, those beyond January 2038, those before 1995 where the same number in
+    another unit lies in between, or where most others do (a shop that counts from 0 is taken at its word as a whole),
+    and those more than ten years from nearly all others.
     """
     notes: list[str] = []
     if isinstance(values.dtype, pl.Datetime) or values.dtype == pl.Date:
@@ -134,9 +137,21 @@ def _plausible(values: pl.Series, raw: pl.Series, unit: str, notes: list[str]) -
     if early.any() and not early.all() and early.sum() * 2 < len(ms):
         problem = "the time {} lies before 1995 while most others do not"
         return Times(_without(ms, early), unit, tuple(notes), problem, "correct it, or leave the line out")
+    far = _far_off(ms)
+    if far.any():
+        problem = "the time {} lies more than ten years from nearly all others"
+        return Times(_without(ms, far), unit, tuple(notes), problem, "correct it, or leave the line out")
     if early.any() and ms.null_count() < len(ms):
         notes.append("times before 1995 are taken as they are")
     return Times(ms, unit, tuple(notes), "", remedy)
+
+
+def _far_off(ms: pl.Series) -> pl.Series:
+    """Which times lie more than ten years outside the middle 98 %: one of them would move the cut of a split."""
+    low, high = ms.quantile(0.01, "lower"), ms.quantile(0.99, "higher")
+    if low is None or high is None:
+        return pl.repeat(False, len(ms), eager=True)
+    return ((ms < low - FAR_MS) | (ms > high + FAR_MS)).fill_null(False)
 
 
 def _without(ms: pl.Series, wrong: pl.Series) -> pl.Series:

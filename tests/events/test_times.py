@@ -56,6 +56,14 @@ def test_a_few_early_times_are_bad_a_shop_that_counts_from_zero_is_not() -> None
     assert counted.notes == ("times before 1995 are taken as they are",)
 
 
+def test_a_time_far_from_all_others_is_bad() -> None:
+    usual = [1569888000000 + 1000 * i for i in range(200)]
+    late = parse_times(pl.Series([*usual, 2000000000000]), "ms")
+    assert late.ms.to_list() == [*usual, None]
+    assert "ten years" in late.problem
+    assert parse_times(pl.Series([*usual, 1869888000000]), "ms").problem == ""  # nine and a half years
+
+
 def test_units_go_by_the_middle_value() -> None:
     assert guess_unit(pl.Series([0, 1569888000, 1569888001])) == "s"
     assert guess_unit(pl.Series(["a", "b", "1569888001"])) == "iso"
