@@ -19,6 +19,7 @@ from events.raw import RawLog, item_index, load_raw
 from events.readers.labels import align_labels, read_labels
 from events.settings import SampleSettings, SplitSettings
 from events.split import (
+    DAY_MS,
     Split,
     Targets,
     cut_everywhere,
@@ -36,6 +37,8 @@ from events.split import (
 
 VALIDATION = "validation"
 SUBMISSION = "submission"
+EARLIER = ("earlier_1", "earlier_2", "earlier_3")
+"""Passes of the weeks before validation, the latest first: rankers are trained on them, too, if that is asked for."""
 SAMPLE_STREAM = 2
 """The sample does not depend on the run's seed: runs with different seeds compare on the same sessions."""
 
@@ -44,7 +47,7 @@ SAMPLE_STREAM = 2
 class PassData:
     """Everything that the floors above may see of a pass, and the labels.
 
-    name         : ``validation`` or ``submission``
+    name         : ``validation``, ``submission`` or one of ``EARLIER``
     log          : train sessions first, then the visible events of the target sessions; ``log.sessions`` is the row
                    in this pass (0 to S - 1); ``log.groups`` repeats where a session has several target rows
     n_train      : number of train sessions
@@ -135,6 +138,9 @@ def build_passes(
 ) -> list[str]:
     """Split the logs into passes and write ``items.parquet``, ``validation/`` and, with test sessions, ``submission/``.
 
+    Weeks before validation that are asked for are written as ``earlier_1/`` and so on, each a split of what the week
+    after it trains on.
+
     train_path, test_path : ``log.parquet`` files as the readers write them
     test_labels           : labels of test sessions that come truncated, in one of the forms of ``read_labels``
     users                 : what ``read_users`` gave; each pass gets a ``users.parquet``, a row a session of its log
@@ -153,20 +159,28 @@ def build_passes(
     items.save(folder / "items.parquet")
     train = _sample(load_raw(train_path, items), sample, train_path)
     own_test = test_path is None and split.test == "leave_one_out"
-    _write(_validation(train, train_path, split, seed, own_test), VALIDATION, split, train_path, folder, users)
+    held_out = _validation(train, train_path, split, seed, own_test)
+    _write(held_out, VALIDATION, split, train_path, folder, users)
+    written = [VALIDATION, *EARLIER[: split.earlier_weeks]]
+    for name in written[1:]:
+        if held_out.cut_ms is None or split.validation != "official":
+            problem = "weeks before validation need a log with time, split by it"
+            raise InputError(train_path, None, problem, "set split.earlier_weeks=0")
+        held_out = official(held_out.train, held_out.cut_ms - round(split.days * DAY_MS), seed, split.min_events)
+        _write(held_out, name, split, train_path, folder, users)
     if own_test or (test_path is None and split.test == "everyone"):
         everyone = Split(train, uncut(train, None), None, overlap=True)
         own = leave_one_out(train, split.min_events) if own_test else everyone
         _write(own, SUBMISSION, split, train_path, folder, users)
-        return [VALIDATION, SUBMISSION]
+        return [*written, SUBMISSION]
     if test_path is None:
-        return [VALIDATION]
+        return written
     test = _sample(load_raw(test_path, items), sample, test_path)
     if (test.ts is None) != (train.ts is None) or (test.types is None) != (train.types is None):
         raise InputError(test_path, None, "train and test differ in having time or types", "give both the same columns")
     targets = _test_targets(test, train, test_path, test_labels, split, seed)
     _write(Split(train, targets, None), SUBMISSION, split, test_path, folder, users)
-    return [VALIDATION, SUBMISSION]
+    return [*written, SUBMISSION]
 
 
 def _validation(train: RawLog, path: Path, split: SplitSettings, seed: int, own_test: bool) -> Split:

@@ -233,6 +233,9 @@ class SplitSettings(Frozen):
     """Length of the held-out period; it ends with the last event of the log."""
     cut_ms: Annotated[int, Field(ge=0)] | None = None
     """Start of the held-out period in unix milliseconds, instead of ``days``."""
+    earlier_weeks: Annotated[int, Field(ge=0, le=3)] = 0
+    """Held-out periods before that of validation which rankers are trained on, too: everything is fitted for each of
+    them anew, on what lies before it. No score is reported of them. Only for ``official``."""
     share: Annotated[float, Field(gt=0, lt=1)] = 0.12
     """Share of the sessions held out where the shop has no time."""
     cuts: Path | None = None

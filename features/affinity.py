@@ -17,9 +17,9 @@ from events.compiled import kernel
 from events.lists import Lists
 from events.log import SessionLog
 from features.history import longest, recency_weight
+from features.places import write_places
 from features.registry import TIME, TYPES, Feature
 from features.settings import FeaturesSettings
-from features.sources import greater_share
 
 EMPTY = -1
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
@@ -265,7 +265,7 @@ def fill_affinity(
                 )
         for row in range(last - first):
             recent[row] = np.float32(total[row, 1])
-        greater_share(recent[: last - first], order, standing, 0, 0)
+        write_places(recent[: last - first], order, standing, 0, 0)
         for row in range(first, last):
             mine = total[row - first]
             for way in range(WAYS):

@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from candidates.pool import Candidates
-from events.arrays import F32, I32, I64, Flags
-from events.compiled import kernel
+from events.arrays import F32, F64, I32, I64, Flags
+from events.compiled import inline, kernel
 from events.log import SessionLog
 from features.history import longest
+from features.places import write_places
 from features.registry import Feature
 from models.inner_products import holds, inner_product, revisited
 from models.searcher import Searcher, sharing
@@ -82,26 +83,6 @@ def write_zscores(values: F32, out: F32, first: int, column: int) -> None:
 
 
 @kernel
-def write_places(values: F32, keys: I64, out: F32, first: int, column: int) -> None:
-    """For each value the share of the others that are greater, likewise."""
-    bits = values.view(np.int32)
-    n = 0
-    for i in range(values.size):
-        out[first + i, column] = np.nan
-        if not math.isnan(values[i]):
-            # Negative floats order backwards by their bits; those of -0 would come before 0.
-            ordered = np.int64(bits[i]) if values[i] > 0.0 else np.int64(bits[i] ^ 0x7FFFFFFF) if values[i] < 0.0 else 0
-            keys[n] = (ordered << 32) | i
-            n += 1
-    keys[:n].sort()
-    greater = 0
-    for k in range(n - 1, -1, -1):
-        if k < n - 1 and keys[k] >> 32 != keys[k + 1] >> 32:
-            greater = n - 1 - k
-        out[first + (keys[k] & 0xFFFFFFFF), column] = np.float32(greater / n)
-
-
-@kernel
 def touch(vectors: F32, aids: I32, first: int, last: int) -> float:
     """Read something of every cache line of the items' rows, many at a time: they may lie anywhere in memory.
 
@@ -122,8 +103,28 @@ def vector_lengths(vectors: F32, lengths: F32) -> None:
         lengths[aid] = math.sqrt(inner_product(vectors[aid], vectors[aid]))
 
 
+@inline
+def multiply(rows: F64, n: int, vectors: F32, aid: int, products: F64) -> None:
+    """products[:n] = inner products of the first rows with an item's vector, to the bit as ``inner_product`` has them.
+
+    Taking no views of rows, and with the rows in float64 beforehand, it is more than twice as fast.
+    """
+    dim = vectors.shape[1]
+    whole = dim - dim % 4
+    for row in range(n):
+        one, two, three, four = 0.0, 0.0, 0.0, 0.0
+        for i in range(0, whole, 4):
+            one += rows[row, i] * np.float64(vectors[aid, i])
+            two += rows[row, i + 1] * np.float64(vectors[aid, i + 1])
+            three += rows[row, i + 2] * np.float64(vectors[aid, i + 2])
+            four += rows[row, i + 3] * np.float64(vectors[aid, i + 3])
+        for i in range(whole, dim):
+            one += rows[row, i] * np.float64(vectors[aid, i])
+        products[row] = (one + two) + (three + four)
+
+
 @kernel
-def own_directions(aids: I32, first: int, last: int, items: Items, seen: I32, own: F32) -> int:
+def own_directions(aids: I32, first: int, last: int, items: Items, seen: I32, own: F64) -> int:
     """own[:n] = vectors of length 1 of the last different known items, newest first; ``seen`` their ids; returns n.
 
     Items whose vector is 0 have no direction and are passed over.
@@ -138,7 +139,7 @@ def own_directions(aids: I32, first: int, last: int, items: Items, seen: I32, ow
         if lengths[aid] > 0.0:
             seen[n] = aid
             for i in range(own.shape[1]):
-                own[n, i] = vectors[aid, i] / lengths[aid]
+                own[n, i] = np.float32(vectors[aid, i] / lengths[aid])
             n += 1
     return n
 
@@ -163,29 +164,31 @@ def fill_similarity(
     vectors, lengths, known = items
     targets, most, warm = queries.shape[0], longest(offsets, start, stop), 0.0
     values, keys = np.empty((targets + 3, most), np.float32), np.empty(most, np.int64)
-    seen, own = np.empty(OWN, np.int32), np.empty((OWN, vectors.shape[1]), np.float32)
-    cosines = np.empty(OWN)
-    asked, shift = np.empty(targets, np.bool_), log_offsets[start]
+    seen, asked, shift = np.empty(OWN, np.int32), np.empty(targets, np.bool_), log_offsets[start]
+    compared, products = np.empty((targets + OWN, vectors.shape[1])), np.empty(targets + OWN)
+    cosines = products[targets:]
     for s in range(start, stop):
         first, last = offsets[s], offsets[s + 1]
         warm += touch(vectors, rows_aids, first, last)
         begin, end = log_offsets[s], log_offsets[s + 1]
-        n = own_directions(aids, begin, end, items, seen, own)
+        n = own_directions(aids, begin, end, items, seen, compared[targets:])
         for t in range(targets):
             asked[t] = np.any(queries[t, s - start] != 0)
+            compared[t] = queries[t, s - start]
         for row in range(first, last):
             aid = rows_aids[row]
             values[:, row - first] = np.nan
             if not (0 <= aid < known.size and known[aid]):
                 continue
+            multiply(compared, targets + n, vectors, aid, products)
             again = revisits.shape[1] > 0 and holds(aids, begin, end, aid)
             for t in range(targets):
                 if asked[t]:
                     added = revisited(aids[shift:], revisits[t], begin - shift, end - shift, aid) if again else 0.0
-                    values[t, row - first] = np.float32(inner_product(queries[t, s - start], vectors[aid]) + added)
+                    values[t, row - first] = np.float32(products[t] + added)
             if n > 0 and lengths[aid] > 0.0:
                 for u in range(n):
-                    cosines[u] = inner_product(own[u], vectors[aid]) / lengths[aid]
+                    cosines[u] /= lengths[aid]
                 values[targets, row - first] = np.float32(cosines[0])
                 values[targets + 1, row - first] = np.float32(cosines[:n].sum() / n)
                 values[targets + 2, row - first] = np.float32(cosines[:n].max())

@@ -11,6 +11,7 @@ from events.arrays import F32, I16, I32, I64
 from events.compiled import kernel
 from events.log import SessionLog
 from features.history import longest
+from features.places import write_places
 from features.registry import Feature
 from features.settings import FeaturesSettings
 
@@ -100,21 +101,6 @@ POOL_FEATURES = (
 
 
 @kernel
-def greater_share(values: F32, keys: I64, out: F32, first: int, column: int) -> None:
-    """For each of the values (none negative) the share of them that are greater, into ``out[first + i, column]``."""
-    n = values.size
-    bits = values.view(np.int32)  # in the order of the values, as none is negative
-    for i in range(n):
-        keys[i] = (np.int64(bits[i]) << 32) | i
-    keys[:n].sort()
-    greater = 0
-    for k in range(n - 1, -1, -1):
-        if k < n - 1 and keys[k] >> 32 != keys[k + 1] >> 32:
-            greater = n - 1 - k
-        out[first + (keys[k] & 0xFFFFFFFF), column] = np.float32(greater / n)
-
-
-@kernel
 def fill_pool(
     offsets: I64,
     aids: I32,
@@ -146,8 +132,8 @@ def fill_pool(
             out[row, at + 1] = count
             out[row, at + 2] = np.float32(best) if count > 0 else np.float32(np.nan)
             out[row, at + 3] = np.float32(total)
-        greater_share(fused[:n], keys, out, first, at + 4)
-        greater_share(popular[:n], keys, out, first, at + 5)
+        write_places(fused[:n], keys, out, first, at + 4)
+        write_places(popular[:n], keys, out, first, at + 5)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ BINS: Final = 7
 """Streams of random numbers: draws for one purpose say nothing about those for another."""
 
 TRAINED_ON: Final = -1
-"""Fold of a session that no fold reports (only where there is a single split)."""
+"""Fold of a session that no fold reports: of another week, or where there is a single split."""
 
 
 @kernel

@@ -5,6 +5,7 @@ order with the positives first would leak them.
 """
 
 import hashlib
+import itertools
 import json
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -136,7 +137,7 @@ class MatrixWriter:
 class TrainingMatrix:
     """R candidates of S sessions; the features stay on disk until they are asked for.
 
-    path       : the Parquet file
+    paths      : the Parquet files, one behind the other
     sessions   : int64[S] dense row in the session index; sessions without candidates are left out
     groups     : int64[S]
     offsets    : int64[S+1] rows of session s are ``offsets[s]:offsets[s+1]``
@@ -146,9 +147,10 @@ class TrainingMatrix:
     row_groups : int64[G+1] first row of each row group of the file
     outside    : target to the number of labels that no candidate holds
     digest     : digest of every value of the matrix, however it was cut into chunks
+    n_reported : sessions that folds report; those behind them are only trained on
     """
 
-    path: Path
+    paths: tuple[Path, ...]
     sessions: npt.NDArray[np.int64]
     groups: npt.NDArray[np.int64]
     offsets: npt.NDArray[np.int64]
@@ -158,6 +160,7 @@ class TrainingMatrix:
     row_groups: npt.NDArray[np.int64]
     outside: dict[str, int]
     digest: str
+    n_reported: int
 
     def __len__(self) -> int:
         """Number of rows R."""
@@ -182,15 +185,17 @@ class TrainingMatrix:
         for f, column in enumerate(more, len(self.names)):
             out[f] = column[keep]
         filled = 0
-        with pq.ParquetFile(self.path, memory_map=True) as file:
-            for g in range(self.row_groups.size - 1):
-                places = np.flatnonzero(keep[self.row_groups[g] : self.row_groups[g + 1]])
-                if places.size == 0:
-                    continue
-                table = file.read_row_group(g, columns=list(self.names))
-                for f, name in enumerate(self.names):
-                    np.take(_values(table[name]), places, out=out[f, filled : filled + places.size], mode="clip")
-                filled += places.size
+        bounds = itertools.pairwise(self.row_groups)
+        for path in self.paths:
+            with pq.ParquetFile(path, memory_map=True) as file:
+                for g, (start, stop) in zip(range(file.num_row_groups), bounds, strict=False):
+                    places = np.flatnonzero(keep[start:stop])
+                    if places.size == 0:
+                        continue
+                    table = file.read_row_group(g, columns=list(self.names))
+                    for f, name in enumerate(self.names):
+                        np.take(_values(table[name]), places, out=out[f, filled : filled + places.size], mode="clip")
+                    filled += places.size
         return out.T
 
 
@@ -221,7 +226,7 @@ def read_matrix(path: Path) -> TrainingMatrix:
             path, None, "rows are not in the order (session, item)", "remove it and run the stage features again"
         )
     return TrainingMatrix(
-        path=path,
+        paths=(path,),
         sessions=session[starts],
         groups=group[starts],
         offsets=offsets,
@@ -231,7 +236,50 @@ def read_matrix(path: Path) -> TrainingMatrix:
         row_groups=np.cumsum([0, *sizes]).astype(np.int64),
         outside=dict(summary["positives_outside"]),
         digest=str(summary["digest"]),
+        n_reported=starts.size,
     )
+
+
+def with_more(matrix: TrainingMatrix, more: Sequence[TrainingMatrix]) -> TrainingMatrix:
+    """A matrix with those of other weeks behind it, whose sessions are only trained on: no fold reports them.
+
+    Their sessions and groups get numbers of their own.
+
+    Raises
+    ------
+    InputError
+        If they are not of the same features and targets.
+    """
+    for one in more:
+        if one.names != matrix.names or list(one.labels) != list(matrix.labels):
+            remedy = "remove it and run the stage features again, or set split.earlier_weeks=0"
+            raise InputError(one.paths[0], None, "other features or targets than in validation", remedy)
+    parts = (matrix, *more)
+    digests = "\0".join(part.digest for part in parts)
+    return TrainingMatrix(
+        paths=tuple(path for part in parts for path in part.paths),
+        sessions=_renumbered([part.sessions for part in parts]),
+        groups=_renumbered([part.groups for part in parts]),
+        offsets=_behind([part.offsets for part in parts]),
+        aids=np.concatenate([part.aids for part in parts]),
+        labels={target: np.concatenate([part.labels[target] for part in parts]) for target in matrix.labels},
+        names=matrix.names,
+        row_groups=_behind([part.row_groups for part in parts]),
+        outside=matrix.outside,
+        digest=hashlib.blake2b(digests.encode(), digest_size=16).hexdigest() if more else matrix.digest,
+        n_reported=matrix.n_reported,
+    )
+
+
+def _renumbered(parts: Sequence[npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
+    """The numbers of each part behind the greatest of the one before."""
+    firsts = np.cumsum([0, *(int(part.max(initial=-1)) + 1 for part in parts)])
+    return np.concatenate([part + first for part, first in zip(parts, firsts, strict=False)])
+
+
+def _behind(parts: Sequence[npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
+    """Offsets of parts that lie one behind the other."""
+    return np.cumsum([0, *np.concatenate([np.diff(part) for part in parts])]).astype(np.int64)
 
 
 def _values(column: Any) -> npt.NDArray[Any]:

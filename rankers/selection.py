@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from events.columns import TARGETS
-from rankers.folds import fold_of, half_of, inner_groups, keep_rows
+from rankers.folds import TRAINED_ON, fold_of, half_of, inner_groups, keep_rows
 from rankers.labelling import positives_of
 from rankers.matrix import TrainingMatrix
 from rankers.settings import MULTI, RankersSettings
@@ -74,9 +74,10 @@ def select(matrix: TrainingMatrix, name: str, settings: RankersSettings) -> Sele
     labels = labels_of(matrix, name)
     usable = positives_of(matrix.offsets, labels) > 0
     fold = fold_of(matrix.groups, settings.folds, settings.seed, settings.holdout_share)
+    fold[matrix.n_reported :] = TRAINED_ON
     inner = np.zeros(usable.size, np.bool_)
-    groups = matrix.groups[usable]
-    inner[usable] = inner_groups(groups, settings.inner_share, settings.inner_sessions, settings.seed)
+    watched = np.flatnonzero(usable[: matrix.n_reported])
+    inner[watched] = inner_groups(matrix.groups[watched], settings.inner_share, settings.inner_sessions, settings.seed)
     share = settings.negative_share(name)
     trained = keep_rows(matrix.offsets, matrix.sessions, matrix.aids, labels, share, settings.seed)
     session = np.repeat(np.arange(usable.size), np.diff(matrix.offsets))

@@ -227,7 +227,8 @@ class RankerTuning:
         """Go on with the study of this journal until so many trials have finished."""
         reason = self.why_not()
         if reason is not None:
-            raise InputError(self.matrix.path, None, reason, "give more sessions, or leave the target out (--targets)")
+            remedy = "give more sessions, or leave the target out (--targets)"
+            raise InputError(self.matrix.paths[0], None, reason, remedy)
         identity = {
             "matrix": self.matrix.digest,
             "target": self.target,

@@ -6,7 +6,7 @@ from typing import Any
 
 from scripts.artifacts import new_sources, open_matrices, open_pass, say_left_out
 from scripts.cli import stage_main
-from scripts.pipeline import PASSES, Run, Stage
+from scripts.pipeline import FITTED, Run, Stage
 from scripts.settings import Settings
 
 
@@ -27,7 +27,7 @@ def _work(run: Run, pass_name: str, folder: Path) -> dict[str, Any]:
     return {"rows": data.fit.n_events, "left_out": sources.left_out}
 
 
-STAGE = Stage("candidates", PASSES, _settings, _inputs, _work, floors=("events", "candidates"))
+STAGE = Stage("candidates", FITTED, _settings, _inputs, _work, floors=("events", "candidates"))
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -8,7 +8,7 @@ from candidates.covisitation import fit_covisitation
 from candidates.recipes import usable_recipes
 from scripts.artifacts import open_pass, say_left_out
 from scripts.cli import stage_main
-from scripts.pipeline import PASSES, Run, Stage
+from scripts.pipeline import FITTED, Run, Stage
 from scripts.settings import Settings
 
 
@@ -31,7 +31,7 @@ def _work(run: Run, pass_name: str, folder: Path) -> dict[str, Any]:
     return {"rows": data.fit.n_events, "left_out": left_out}
 
 
-STAGE = Stage("covisit", PASSES, _settings, _inputs, _work, floors=("events", "candidates"))
+STAGE = Stage("covisit", FITTED, _settings, _inputs, _work, floors=("events", "candidates"))
 
 
 def main(argv: list[str] | None = None) -> int:

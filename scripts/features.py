@@ -1,7 +1,8 @@
 """Stage ``features``: fit the item table of a pass; write the training matrix, or a sample of rows for the drift.
 
-In ``validation`` the matrix holds the sampled sessions with all their candidates, features and labels. In
-``submission`` there is nothing to train on; a sample of its rows tells how far the features drift between the passes.
+In ``validation``, and in weeks before it, the matrix holds the sampled sessions with all their candidates, features and
+labels. In ``submission`` there is nothing to train on; a sample of its rows tells how far the features drift between
+the passes.
 """
 
 import sys
@@ -16,7 +17,7 @@ from tqdm import tqdm
 from candidates.pool import Arena, Candidates
 from candidates.source_set import SourceSet
 from events.labels import take_labels
-from events.passes import PassData
+from events.passes import SUBMISSION, PassData
 from features.assemble import FeatureBuilder
 from features.drift import Summary, summary
 from features.items import fit_items
@@ -24,7 +25,7 @@ from rankers.folds import sample_sessions
 from rankers.matrix import MatrixWriter
 from scripts.artifacts import open_builder, open_pass, open_sources, say_left_out
 from scripts.cli import stage_main
-from scripts.pipeline import PASSES, Run, Stage
+from scripts.pipeline import FITTED, Run, Stage
 from scripts.settings import Settings
 
 DRIFT_SESSIONS = 4_000
@@ -36,7 +37,7 @@ Built = tuple[Rows, Candidates, npt.NDArray[np.float32]]
 
 def _settings(settings: Settings) -> Any:
     kept: dict[str, Any] = settings.model_dump(mode="json", include={"models", "candidates", "features"})
-    return kept | {"rankers": settings.rankers.sampling()}
+    return kept | {"rankers": settings.rankers.sampling(), "earlier_weeks": settings.split.earlier_weeks}
 
 
 def _inputs(run: Run, pass_name: str) -> list[Path]:
@@ -69,12 +70,13 @@ def _work(run: Run, pass_name: str, folder: Path) -> dict[str, Any]:
     builder = open_builder(run, data, sources, items)
     say_left_out("feature", {feature.name: feature.reason for feature in builder.left_out})
     log = data.target_log
-    labelled = pass_name == "validation" and data.labels is not None
+    labelled = pass_name != SUBMISSION and data.labels is not None
     limit = DRIFT_SESSIONS
     if labelled:
         assert data.labels is not None
         shares = {target: float((np.diff(data.labels[target].offsets) > 0).mean()) for target in data.targets}
-        limit = settings.rankers.training_sessions(len(builder.names), shares)
+        weeks = 1 + settings.split.earlier_weeks
+        limit = settings.rankers.training_sessions(len(builder.names), shares) // weeks
     rows = sample_sessions(log.groups, limit, settings.rankers.seed)
     sample: Summary | None = None
     n_rows = 0
@@ -103,7 +105,7 @@ def _work(run: Run, pass_name: str, folder: Path) -> dict[str, Any]:
 
 
 STAGE = Stage(
-    "features", PASSES, _settings, _inputs, _work, floors=("events", "models", "candidates", "features", "rankers")
+    "features", FITTED, _settings, _inputs, _work, floors=("events", "models", "candidates", "features", "rankers")
 )
 
 

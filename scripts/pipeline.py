@@ -17,6 +17,7 @@ from typing import Any
 from events.compiled import ROOT, source_digest
 from events.errors import InputError
 from events.files import atomic_file, atomic_folder
+from events.passes import EARLIER, SUBMISSION, VALIDATION
 from scripts.resources import Meter
 from scripts.settings import Settings
 
@@ -24,7 +25,9 @@ MANIFEST = "manifest.json"
 SAMPLE = 1 << 16
 """Bytes read at the start, in the middle and at the end of a file for its fingerprint."""
 
-PASSES = ("validation", "submission")
+PASSES = (VALIDATION, SUBMISSION)
+FITTED = (*EARLIER, *PASSES)
+"""Passes that something is fitted for; those of ``EARLIER`` end with the training matrix."""
 
 
 @dataclass(frozen=True, slots=True)

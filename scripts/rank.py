@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from events.passes import EARLIER
 from rankers.folds import REPORTED, fold_of, sample_sessions
-from rankers.matrix import read_matrix
+from rankers.matrix import read_matrix, with_more
 from rankers.models import Rankers
 from rankers.oof import write_predictions
 from rankers.scoring import score_log
@@ -24,13 +25,16 @@ def _settings(settings: Settings) -> Any:
 
 def _inputs(run: Run, pass_name: str) -> list[Path]:
     stages = ("covisit", "retrievers", "candidates", "features")
-    return [run.prepared / pass_name, *(run.need(pass_name, stage) for stage in stages)]
+    earlier = [run.need(name, "features") for name in EARLIER if run.has_pass(name)]
+    return [run.prepared / pass_name, *(run.need(pass_name, stage) for stage in stages), *earlier]
 
 
 def _work(run: Run, pass_name: str, folder: Path) -> dict[str, Any]:
     data = open_pass(run, pass_name)
     settings = run.settings.rankers
-    matrix = read_matrix(run.need(pass_name, "features") / "matrix.parquet")
+    weeks = [pass_name, *(name for name in EARLIER if run.has_pass(name))]
+    matrix, *earlier = (read_matrix(run.need(name, "features") / "matrix.parquet") for name in weeks)
+    matrix = with_more(matrix, earlier)
     rankers = train_rankers(
         matrix,
         settings,

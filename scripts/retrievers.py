@@ -21,7 +21,7 @@ from models.building import Conditions, build_retriever, why_left_out
 from models.searcher import Searcher
 from scripts.artifacts import open_pass, say_left_out
 from scripts.cli import stage_main
-from scripts.pipeline import PASSES, Run, Stage, digest_of, fingerprint, work_folder
+from scripts.pipeline import FITTED, Run, Stage, digest_of, fingerprint, work_folder
 from scripts.resources import Meter
 from scripts.settings import Settings
 
@@ -148,7 +148,7 @@ def make_one(run: Run, pass_name: str, name: str) -> None:
     _make(run, data, name)
 
 
-STAGE = Stage(NAME, PASSES, _settings, _inputs, _work, floors=FLOORS)
+STAGE = Stage(NAME, FITTED, _settings, _inputs, _work, floors=FLOORS)
 
 
 def main(argv: list[str] | None = None) -> int:

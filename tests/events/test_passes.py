@@ -80,6 +80,24 @@ def test_official_passes(tmp_path: Path) -> None:
     assert [int(labels.offsets[-1]) for labels in submission.labels.values()] == [1, 0, 1]
 
 
+def test_earlier_weeks_end_where_the_next_begins_and_change_nothing_else(tmp_path: Path) -> None:
+    train = written(tmp_path, "train", long_log(0, 120, range(40)))
+    alone = build(tmp_path, train, days=5)["validation"]
+    passes = build(tmp_path, train, days=5, earlier_weeks=2)
+    assert list(passes) == ["validation", "earlier_1", "earlier_2"]
+    assert same(passes["validation"], alone)
+    for later, one in zip(passes.values(), list(passes.values())[1:], strict=False):
+        assert later.fit_until_ms is not None
+        assert one.fit_until_ms == later.fit_until_ms - 5 * DAY
+        # Its sessions are those that the later one trains on, and nothing of them is of the later one's period.
+        assert one.n_train + one.n_targets == later.n_train
+        assert one.log.ts is not None
+        assert int(one.target_log.ts.min()) * 1000 >= one.fit_until_ms - 999  # type: ignore[union-attr]
+        assert int(one.log.ts.max()) * 1000 < later.fit_until_ms
+        assert one.labels is not None
+        assert one.labels["clicks"].aids.size == one.n_targets
+
+
 def test_the_fit_excludes_targets_unless_transductive(tmp_path: Path) -> None:
     train = written(tmp_path, "train", long_log(0, 60, range(20)))
     validation = build(tmp_path, train)["validation"]
@@ -152,6 +170,7 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"days": 1e-6}, "validation has no target sessions", "split.days"),
     ({"cut_ms": 1}, "validation has no train sessions", "split.cut_ms"),
     ({"sample": 1e-9}, "the sample holds no session", "sample.sessions"),
+    ({"days": 10, "earlier_weeks": 3}, "earlier_1 has no train sessions", "split.days"),
     ({"days": 100}, "validation has no train sessions", "split.days"),
 ]
 
@@ -163,7 +182,13 @@ def test_refused(tmp_path: Path, options: dict[str, Any], problem: str, remedy: 
         build(tmp_path, train, **options)
     assert problem in caught.value.problem
     assert remedy in caught.value.remedy
-    assert not (tmp_path / "prepared" / "validation").exists()
+    assert options.get("earlier_weeks") or not (tmp_path / "prepared" / "validation").exists()
+
+
+def test_weeks_before_validation_need_the_official_split(tmp_path: Path) -> None:
+    train = written(tmp_path, "train", long_log(0, 60, range(20)))
+    with pytest.raises(InputError, match="earlier_weeks=0"):
+        build(tmp_path, train, validation="last_share", earlier_weeks=1)
 
 
 def test_logs_that_do_not_fit_the_settings(tmp_path: Path) -> None:

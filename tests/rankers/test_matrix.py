@@ -8,7 +8,9 @@ import pytest
 
 from candidates.pool import Arena
 from events.errors import InputError
-from rankers.matrix import MatrixWriter, TrainingMatrix, read_matrix
+from rankers.matrix import MatrixWriter, TrainingMatrix, read_matrix, with_more
+from rankers.selection import ALL, select
+from rankers.settings import RankersSettings
 from tests.rankers.world import POOL, World, log_of, write_world
 
 WORLD = World.plain(empty=frozenset({0, 7, 29}))
@@ -42,6 +44,32 @@ def test_labels_outside_the_pool_are_counted(tmp_path: Path) -> None:
     unreachable = {"clicks": World.plain().planted(30, "clicks")}
     matrix = write_world(tmp_path / "m.parquet", WORLD, log_of(30), unreachable)
     assert matrix.outside == {"clicks": 3}
+
+
+def test_sessions_of_other_weeks_are_trained_on_and_never_reported_or_watched(tmp_path: Path) -> None:
+    matrix, week = small(tmp_path / "m.parquet", chunk=4), small(tmp_path / "week.parquet", chunk=7)
+    both, settings = with_more(matrix, [week]), RankersSettings(inner_share=0.5)
+    assert with_more(matrix, []).digest == matrix.digest != both.digest
+    n, rows = matrix.n_sessions, len(matrix)
+    assert (both.n_sessions, both.n_reported, len(both)) == (2 * n, n, 2 * rows)
+    assert np.unique(both.sessions).size == 2 * n
+    assert set(both.groups[:n]).isdisjoint(both.groups[n:])
+    wanted = np.random.default_rng(0).random(2 * rows) < 0.3
+    expected = np.concatenate([matrix.features(wanted[:rows]), week.features(wanted[rows:])])
+    assert (both.features(wanted) == expected).all()
+    alone, found = select(matrix, "clicks", settings), select(both, "clicks", settings)
+    assert (found.fold[:n] == alone.fold).all()
+    assert (found.inner[:n] == alone.inner).all()
+    assert not found.inner[n:].any()
+    for fold in (*range(settings.folds), ALL):
+        assert found.training_sessions(fold)[n:].all()
+        assert (found.training_sessions(fold)[:n] == alone.training_sessions(fold)).all()
+
+
+def test_weeks_of_other_features_are_refused(tmp_path: Path) -> None:
+    matrix = small(tmp_path / "m.parquet")
+    with pytest.raises(InputError, match="earlier_weeks=0"):
+        with_more(matrix, [replace(matrix, names=("other", *matrix.names[1:]))])
 
 
 def test_the_digest_knows_every_value_and_no_chunk(tmp_path: Path) -> None:

@@ -71,6 +71,22 @@ def test_the_output_shows_the_ladder_and_the_candidate_recall(small):
         assert word in small[2]
 
 
+def test_rankers_train_on_the_week_before_too(small, tmp_path):
+    folder = small[1] / "small"
+    shutil.copytree(folder, tmp_path / "small")
+    weeks = ("--set", "split.earlier_weeks=1", "--until", "rank")
+    done = run("run", small[0], tmp_path, *weeks)
+    assert done.returncode == 0, done.stderr
+    matrices = [tmp_path / "small" / name / "features" / "matrix.parquet" for name in ("validation", "earlier_1")]
+    one, other = (pl.read_parquet(path, columns=["session", "aid"]) for path in matrices)
+    assert other.height > 0.2 * one.height
+    alone, both = (
+        pl.read_parquet(runs / "validation" / "rank" / "out_of_fold.parquet") for runs in (folder, tmp_path / "small")
+    )
+    assert alone["session"].unique().sort().equals(both["session"].unique().sort())
+    assert not alone.equals(both)
+
+
 def test_the_ceiling_is_above_the_ladder(small):
     words = [sys.executable, "-m", "benchmarks.ceiling", "--run", str(small[1] / "small"), "--continuations", "40"]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)

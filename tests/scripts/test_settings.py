@@ -2,6 +2,7 @@
 
 import pytest
 
+from events.compiled import ROOT
 from events.errors import InputError
 from scripts.settings import load_settings
 
@@ -67,3 +68,8 @@ def test_mistakes_on_the_command_line_name_the_assignment(config, assignment, wo
 def test_a_missing_file_is_said(tmp_path):
     with pytest.raises(InputError, match=r"none\.toml: no such file"):
         load_settings(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.toml")), ids=lambda path: path.stem)
+def test_every_committed_config_is_read(path):
+    assert load_settings(path).data.kind
