@@ -75,7 +75,7 @@ class IdIndex:
 
     @classmethod
     def load(cls, path: Path) -> "IdIndex":
-        """Read what :meth:`save` wrote.
+        """Read what :meth:`save` wrote; other columns of the file are left alone.
 
         Raises
         ------
@@ -84,4 +84,4 @@ class IdIndex:
         """
         if not path.exists():
             raise InputError(path, None, "no such file", "run the stage prepare first")
-        return cls(pl.read_parquet(path)["id"])
+        return cls(pl.read_parquet(path, columns=["id"])["id"])

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from events.attributes import write_users
 from events.columns import CLICKS, TARGETS
 from events.errors import InputError
 from events.files import atomic_folder, read_json, write_json
@@ -132,6 +133,8 @@ def build_passes(
     sample: SampleSettings,
     seed: int,
     folder: Path,
+    users: pl.DataFrame | None = None,
+    more_items: pl.Series | None = None,
 ) -> list[str]:
     """Split the logs into passes and write ``items.parquet``, ``validation/`` and, with test sessions, ``submission/``.
 
@@ -140,6 +143,8 @@ def build_passes(
 
     train_path, test_path : ``log.parquet`` files as the readers write them
     test_labels           : labels of test sessions that come truncated, in one of the forms of ``read_labels``
+    users                 : what ``read_users`` gave; each pass gets a ``users.parquet``, a row a session of its log
+    more_items            : ids that join the item index without any event
 
     Returns the names of the passes written.
 
@@ -149,22 +154,24 @@ def build_passes(
         If the settings do not suit the log (no time, several rows a session and transductive), or a pass would have
         no train or no target session.
     """
-    items = item_index([path for path in (train_path, test_path) if path is not None])
+    items = item_index([path for path in (train_path, test_path) if path is not None], more_items)
     folder.mkdir(parents=True, exist_ok=True)
     items.save(folder / "items.parquet")
     train = _sample(load_raw(train_path, items), sample, train_path)
     own_test = test_path is None and split.test == "leave_one_out"
     held_out = _validation(train, train_path, split, seed, own_test)
-    _write(held_out, VALIDATION, split, train_path, folder)
+    _write(held_out, VALIDATION, split, train_path, folder, users)
     written = [VALIDATION, *EARLIER[: split.earlier_weeks]]
     for name in written[1:]:
         if held_out.cut_ms is None or split.validation != "official":
             problem = "weeks before validation need a log with time, split by it"
             raise InputError(train_path, None, problem, "set split.earlier_weeks=0")
         held_out = official(held_out.train, held_out.cut_ms - round(split.days * DAY_MS), seed, split.min_events)
-        _write(held_out, name, split, train_path, folder)
-    if own_test:
-        _write(leave_one_out(train, split.min_events), SUBMISSION, split, train_path, folder)
+        _write(held_out, name, split, train_path, folder, users)
+    if own_test or (test_path is None and split.test == "everyone"):
+        everyone = Split(train, uncut(train, None), None, overlap=True)
+        own = leave_one_out(train, split.min_events) if own_test else everyone
+        _write(own, SUBMISSION, split, train_path, folder, users)
         return [*written, SUBMISSION]
     if test_path is None:
         return written
@@ -172,7 +179,7 @@ def build_passes(
     if (test.ts is None) != (train.ts is None) or (test.types is None) != (train.types is None):
         raise InputError(test_path, None, "train and test differ in having time or types", "give both the same columns")
     targets = _test_targets(test, train, test_path, test_labels, split, seed)
-    _write(Split(train, targets, None), SUBMISSION, split, test_path, folder)
+    _write(Split(train, targets, None), SUBMISSION, split, test_path, folder, users)
     return [*written, SUBMISSION]
 
 
@@ -196,6 +203,9 @@ def _validation(train: RawLog, path: Path, split: SplitSettings, seed: int, own_
 def _test_targets(
     test: RawLog, train: RawLog, path: Path, labels_path: Path | None, split: SplitSettings, seed: int
 ) -> Targets:
+    if split.test == "everyone":
+        remedy = "leave data.test out, or choose another split.test"
+        raise InputError(path, None, "split.test='everyone' asks for the train sessions' own lists", remedy)
     if test.group_ids is not None and split.test != "leave_one_out":
         problem = "prefix/label pairs hold their labels as last events"
         raise InputError(path, None, problem, "set split.test='leave_one_out'")
@@ -212,9 +222,14 @@ def _test_targets(
     return uncut(test, labels)
 
 
-def _write(split: Split, name: str, settings: SplitSettings, path: Path, folder: Path) -> None:
+def _write(
+    split: Split, name: str, settings: SplitSettings, path: Path, folder: Path, users: pl.DataFrame | None
+) -> None:
     data = _pass_data(split, name, settings, path)
     data.save(folder / name)
+    if users is not None:
+        ids = pl.concat([split.train.groups, split.targets.visible.groups.rename(split.train.groups.name)])
+        write_users(folder / name, users, ids)
 
 
 def _pass_data(split: Split, name: str, settings: SplitSettings, path: Path) -> PassData:

@@ -108,8 +108,8 @@ def gather_ranges(
     return out
 
 
-def item_index(paths: list[Path]) -> IdIndex:
-    """Index of the items of these logs.
+def item_index(paths: list[Path], more: pl.Series | None = None) -> IdIndex:
+    """Index of the items of these logs, and of the ids ``more``.
 
     Raises
     ------
@@ -123,6 +123,11 @@ def item_index(paths: list[Path]) -> IdIndex:
         problem = "item ids are integers in one file and text in the other"
         raise InputError(paths[-1], None, problem, "set data.text_ids = ['aid']")
     ids = [pl.scan_parquet(path).select(AID).unique().collect(engine="streaming")[AID] for path in paths]
+    if more is not None:
+        if more.dtype.is_integer() != ids[0].dtype.is_integer():
+            problem = "item ids are integers in the log and text in the files about items, or the other way round"
+            raise InputError(paths[0], None, problem, "set data.text_ids = ['aid']")
+        ids.append(more.rename(AID))
     return IdIndex.of(pl.concat(ids))
 
 

@@ -5,10 +5,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
+import polars as pl
 import pyarrow.parquet as pq
 
+from events.attributes import user_index, write_absent, write_items, write_users
+from events.columns import AID, TS
 from events.passes import build_passes
-from events.readers import read
+from events.readers import read, read_items, read_users
 from events.shop.generate import generate
 from scripts.cli import stage_main
 from scripts.pipeline import Run, Stage
@@ -24,8 +27,7 @@ def _inputs(run: Run, _: str) -> list[Path]:
     data = run.settings.data
     if data.kind == "shop":
         return []
-    names = [data.train, data.test, data.test_labels]
-    paths = [Path(data.root) / name for name in names if name]
+    paths = [Path(data.root) / name for name in data.sources]
     cuts = run.settings.split.cuts
     return paths + ([Path(cuts)] if cuts else [])
 
@@ -33,10 +35,26 @@ def _inputs(run: Run, _: str) -> list[Path]:
 def _read(run: Run, part: Literal["train", "test"], out: Path) -> dict[str, Any]:
     settings = run.settings
     report = read(settings.data, settings.events, part, out, settings.n_threads)
-    print(f"  {part}: {report.sessions:,} sessions, {report.events:,} events")
+    print(f"  {part}: {report.sessions:,} sessions, {report.events:,} events{_days(out)}")
     if report.skipped:
         print(f"  {part}: {report.skipped:,} bad lines skipped, such as {'; '.join(report.reasons)}")
+    for note in report.notes:
+        print(f"  {part}: {note}")
     return asdict(report)
+
+
+def _days(log: Path) -> str:
+    """First and last day of a log, where it has time."""
+    if TS not in pl.read_parquet_schema(log):
+        return ""
+    ends = pl.scan_parquet(log).select(pl.col(TS).min().alias("first"), pl.col(TS).max().alias("last"))
+    first, last = ends.cast(pl.Datetime("ms")).collect(engine="streaming").row(0)
+    return f", {first:%Y-%m-%d} to {last:%Y-%m-%d} (UTC)"
+
+
+def _say(what: str, known: dict[str, float]) -> dict[str, float]:
+    print(f"  {what}: " + ", ".join(f"{name} of {share:.1%}" for name, share in known.items()))
+    return known
 
 
 def _work(run: Run, _: str, folder: Path) -> dict[str, Any]:
@@ -44,6 +62,9 @@ def _work(run: Run, _: str, folder: Path) -> dict[str, Any]:
     data = settings.data
     train, test, labels = folder / "train.parquet", folder / "test.parquet", folder / "test_labels.parquet"
     figures: dict[str, Any] = {}
+    # What is known of items and users comes first: a wrong column there is to stop a run at once.
+    skip = settings.events.on_bad_rows == "skip"
+    items, users = read_items(data, skip), read_users(data, skip)
     if data.kind == "shop":
         generate(settings.shop, folder, threads=settings.n_threads)
     else:
@@ -51,6 +72,7 @@ def _work(run: Run, _: str, folder: Path) -> dict[str, Any]:
         if data.test:
             figures["test"] = _read(run, "test", test)
         labels = Path(data.root) / data.test_labels if data.test_labels else labels
+    joins = items is not None and data.items is not None and data.items.join
     passes = build_passes(
         train,
         test if test.exists() else None,
@@ -59,7 +81,15 @@ def _work(run: Run, _: str, folder: Path) -> dict[str, Any]:
         settings.sample,
         settings.seed,
         folder,
+        users,
+        items[AID] if items is not None and joins else None,
     )
+    if items is not None:
+        figures["items"] = _say("items", write_items(folder, items))
+    if users is not None:
+        ids = user_index([path for path in (train, test) if path.exists()]).ids
+        figures["users"] = _say("users", write_users(folder, users, ids))
+        figures["absent"] = write_absent(folder, users, ids)
     rows = sum(pq.read_metadata(path).num_rows for path in (train, test) if path.exists())
     return figures | {"passes": passes, "rows": rows}
 

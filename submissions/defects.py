@@ -170,7 +170,8 @@ def describe(data: npt.NDArray[np.uint8], rows: Rows, checked: Checked, line: in
     if defect == COLUMNS:
         return f"{int(rows.n_commas[line]) + 1} columns instead of 2: {_text(data, start, int(rows.stops[line]))}"
     if defect == ROW_ID:
-        return f"malformed row id {_text(data, start, comma)}, expected <session>_<type>"
+        expected = "<session>" if underscore == comma else "<session>_<type>"
+        return f"malformed row id {_text(data, start, comma)}, expected {expected}"
     if defect == TYPE:
         return f"unknown type {_text(data, underscore + 1, comma)}"
     if defect == SESSION:

@@ -1,4 +1,4 @@
-"""The submission file: ``session_type,labels``, a row a session and target."""
+"""The submission file: ``session_type,labels``, a row a session and target; or a row a session, of one target."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -131,3 +131,38 @@ def write_submission(
             )  # fmt: skip
             file.write(out[:size].data)
     return len(targets) * len(session_ids)
+
+
+def write_lists(
+    path: Path, session_ids: pl.Series, lists: Lists, items: IdIndex, k: int = 12, header: str = "session,labels"
+) -> int:
+    """Write ``<session>,<item> <item> ...`` of S sessions in their order, such as H&M's; return the number of rows.
+
+    session_ids : S source ids, integers or strings (zeros in front are kept)
+    lists       : S lists; the first ``k`` items of each are written
+    header      : names of the two columns
+
+    Raises
+    ------
+    InputError
+        As :func:`write_submission`.
+    """
+    if len(lists) != len(session_ids):
+        raise ValueError(f"{len(lists)} lists for {len(session_ids)} sessions")
+    _refuse_separators(path, "session", session_ids, r'[,"\s]')
+    _refuse_separators(path, "item", items.ids, r'[,"\s]')
+    names = items.ids.cast(pl.String)
+    with atomic_file(path) as beside, beside.open("wb") as file:
+        file.write(header.encode() + b"\n")
+        for start in range(0, len(session_ids), CHUNK):
+            part = lists.slice(start, min(start + CHUNK, len(session_ids)))
+            kept = np.minimum(part.lengths, k)
+            owner = np.repeat(np.arange(len(part)), kept)
+            first = np.cumsum(kept) - kept
+            places = np.arange(owner.size) + np.repeat(part.offsets[:-1] - first, kept)
+            written = pl.DataFrame({"row": owner, "item": names.gather(part.aids[places])})
+            joined = written.group_by("row", maintain_order=True).agg(pl.col("item").str.join(" "))
+            rows = pl.DataFrame({"row": np.arange(len(part)), "session": session_ids[start : start + len(part)]})
+            rows = rows.join(joined, on="row", how="left", maintain_order="left").drop("row")
+            rows.with_columns(pl.col("item").fill_null("")).write_csv(file, include_header=False, quote_style="never")
+    return len(session_ids)

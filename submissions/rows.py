@@ -14,6 +14,7 @@ from events.errors import InputError
 from submissions.identifiers import IdBytes
 
 HEADER = "session_type,labels"
+"""The first line, where each session has a row a target."""
 CHUNK = 1 << 21
 LONGEST_LINE = 1 << 26
 """Bytes. A line beyond this is no line of a submission."""
@@ -177,8 +178,11 @@ def _split(
     return items
 
 
-def split_rows(data: npt.NDArray[np.uint8], begin: int, end: int, targets: Sequence[str]) -> Rows:
-    """Cut ``data[begin:end]``, which is whole lines, into row ids and items; nothing is judged here."""
+def split_rows(data: npt.NDArray[np.uint8], begin: int, end: int, targets: Sequence[str], named: bool = True) -> Rows:
+    """Cut ``data[begin:end]``, which is whole lines, into row ids and items; nothing is judged here.
+
+    named : whether row ids name the target; else they are the session alone, and all rows are of the first target
+    """
     n_lines, n_spaces = _sizes(data, begin, end)
     names = IdBytes.of(pl.Series(targets, dtype=pl.String))
     longs = [np.empty(n_lines, np.int64) for _ in range(4)]
@@ -196,8 +200,8 @@ def split_rows(data: npt.NDArray[np.uint8], begin: int, end: int, targets: Seque
         stops=stops,
         commas=commas,
         n_commas=n_commas,
-        underscores=underscores,
-        targets=codes,
+        underscores=underscores if named else commas,
+        targets=codes if named else np.zeros(n_lines, np.int8),
         offsets=offsets,
         item_starts=item_starts[:size],
         item_stops=item_stops[:size],

@@ -1,10 +1,13 @@
 """Settings of what leaves the house."""
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from events.columns import WEIGHTS
+
+COLUMN = r'^[^,"\s]+$'
+"""Names of columns need no quotes."""
 
 
 class TargetWeights(BaseModel):
@@ -28,9 +31,17 @@ class TargetWeights(BaseModel):
 
 
 class SubmissionSettings(BaseModel):
-    """Length of the submitted lists, which is also the depth of the reported recall, and the targets' weights."""
+    """Length of the submitted lists, which is also the depth of the reported recall, the targets' weights, and the form
+    of the file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     k: int = Field(20, ge=1, le=1_000)
     weights: TargetWeights = TargetWeights()
+    form: Literal["otto", "lists"] = "otto"
+    """``otto`` rows ``<session>_<target>,<items>``; ``lists`` one row a session, of one target, under columns of one's
+    own."""
+    session_column: str = Field("session", pattern=COLUMN)
+    list_column: str = Field("labels", pattern=COLUMN)
+    target: Literal["clicks", "carts", "orders"] = "orders"
+    """The target of ``lists``; where the shop has no types, its only one is taken."""

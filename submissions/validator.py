@@ -85,11 +85,13 @@ def validate_submission(
     targets: Sequence[str] = TARGETS,
     items: IdIndex | None = None,
     k: int = 20,
+    header: str = HEADER,
 ) -> list[Problem]:
     """Everything that is wrong with a submission file, errors first and by line; an empty list for a perfect one.
 
     session_ids : the sessions that must have a row for each target, integers or strings
     items       : the items that may be named; ``None``: any integer
+    header      : the first line; another than OTTO's says that row ids are sessions, without a target (give one target)
 
     The row ids, their completeness and the items are checked; of each kind ten problems are listed and the others
     counted. Repeats are looked for among the first ``k`` items. An empty row is a warning.
@@ -102,6 +104,8 @@ def validate_submission(
     data = read_bytes(path)
     if data.size == 0:
         return [Problem(None, "empty file", "the file is empty")]
+    if header != HEADER and len(targets) != 1:
+        raise ValueError("rows that name no target are of one")
     listing = _Listing()
     index = IdIndex.of(session_ids)
     sessions, known = Known.of(index), Known.of(items)
@@ -110,9 +114,9 @@ def validate_submission(
     for begin, end in line_chunks(path, data):
         _check_encoding(data, begin, end, first_line, listing)
         if first_line == 1:
-            begin = _check_header(data, begin, end, listing)
+            begin = _check_header(data, begin, end, listing, header)
             first_line = 2
-        rows = split_rows(data, begin, end, targets)
+        rows = split_rows(data, begin, end, targets, named=header == HEADER)
         checked = check_rows(
             data, rows, sessions, known,
             any_integer=items is None, k=k, n_targets=len(targets), first_line=first_line, seen=seen,
@@ -121,7 +125,7 @@ def validate_submission(
         first_line += len(rows)
     if data[-1] != LINE_FEED:
         listing.add(Problem(first_line - 1, "cut", "the last line has no line break: the file seems to be cut off"))
-    _check_missing(seen, index, targets, listing)
+    _check_missing(seen, index, targets if header == HEADER else None, listing)
     return listing.all()
 
 
@@ -131,6 +135,7 @@ def require_valid(
     targets: Sequence[str] = TARGETS,
     items: IdIndex | None = None,
     k: int = 20,
+    header: str = HEADER,
 ) -> list[Problem]:
     """As :func:`validate_submission`, but the first error is raised; returns the warnings.
 
@@ -139,7 +144,7 @@ def require_valid(
     InputError
         If the file has an error.
     """
-    problems = validate_submission(path, session_ids, targets, items, k)
+    problems = validate_submission(path, session_ids, targets, items, k, header)
     errors = [problem for problem in problems if not problem.warning]
     if errors:
         more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
@@ -156,14 +161,14 @@ def _check_encoding(data: npt.NDArray[np.uint8], begin: int, end: int, first_lin
             listing.add(Problem(line, "encoding", f"not UTF-8: byte 0x{int(data[begin + error.start]):02x}"))
 
 
-def _check_header(data: npt.NDArray[np.uint8], begin: int, end: int, listing: _Listing) -> int:
+def _check_header(data: npt.NDArray[np.uint8], begin: int, end: int, listing: _Listing, expected: str) -> int:
     """Check the first line and return where the second begins."""
     breaks = np.flatnonzero(data[begin:end] == LINE_FEED)
     after = begin + int(breaks[0]) + 1 if breaks.size else end
     header = data[begin:after].tobytes().decode("utf-8", "replace").rstrip("\r\n")
-    if header != HEADER:
+    if header != expected:
         shown = repr(header if len(header) <= defects.SHOWN else header[: defects.SHOWN] + "…")
-        listing.add(Problem(1, "header", f"the header is {shown} instead of {HEADER!r}"))
+        listing.add(Problem(1, "header", f"the header is {shown} instead of {expected!r}"))
     return after
 
 
@@ -186,13 +191,19 @@ def _list_defects(
         listing.counts[kind] += lines.size - shown.size
 
 
-def _check_missing(seen: npt.NDArray[np.int64], index: IdIndex, targets: Sequence[str], listing: _Listing) -> None:
+def _check_missing(
+    seen: npt.NDArray[np.int64], index: IdIndex, targets: Sequence[str] | None, listing: _Listing
+) -> None:
+    """Rows that no line holds; ``targets`` is ``None`` where rows do not name theirs."""
     missing = np.flatnonzero(seen == 0)
     if missing.size == 0:
         return
     first = missing[:LIMIT]
-    ids = index.take(first // len(targets)).to_list()
-    names = [f"{session}_{targets[place]}" for session, place in zip(ids, first % len(targets), strict=True)]
+    if targets is None:
+        names = [str(session) for session in index.take(first).to_list()]
+    else:
+        ids = index.take(first // len(targets)).to_list()
+        names = [f"{session}_{targets[place]}" for session, place in zip(ids, first % len(targets), strict=True)]
     more = ", …" if missing.size > first.size else ""
     listing.add(
         Problem(None, "missing rows", f"{missing.size} of {seen.size} rows are missing: {', '.join(names)}{more}")

@@ -5,8 +5,10 @@ milliseconds) and ``type`` (Int8) where the shop has them, and ``event`` (Int32,
 sorted by session and event.
 """
 
+from events.readers.items import read_items
 from events.readers.labels import align_labels, read_labels
 from events.readers.read import read
 from events.readers.report import ReadReport
+from events.readers.users import read_users
 
-__all__ = ["ReadReport", "align_labels", "read", "read_labels"]
+__all__ = ["ReadReport", "align_labels", "read", "read_items", "read_labels", "read_users"]

@@ -1,5 +1,6 @@
 """What a reader found, and what it does with a bad line."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,12 +11,13 @@ KEPT_REASONS = 5
 
 @dataclass(frozen=True, slots=True)
 class ReadReport:
-    """Sessions and events read; lines skipped as bad, with the first reasons."""
+    """Sessions and events read; lines skipped as bad, with the first reasons; what else the user should know."""
 
     sessions: int
     events: int
     skipped: int = 0
     reasons: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 class BadLines:
@@ -32,6 +34,7 @@ class BadLines:
         self.skip = skip
         self.skipped = 0
         self.reasons: list[str] = []
+        self.notes: list[str] = []
 
     def add(self, line: int, problem: str, remedy: str, count: int = 1) -> None:
         """Note a bad line (1-based), standing for ``count`` of its kind.
@@ -48,6 +51,10 @@ class BadLines:
         if len(self.reasons) < KEPT_REASONS:
             self.reasons.append(f"line {line}: {problem}")
 
+    def say(self, *notes: str) -> None:
+        """Note what was found out or assumed."""
+        self.notes += [note for note in notes if note not in self.notes]
+
     def report(self, sessions: int, events: int) -> ReadReport:
         """The report of the whole file.
 
@@ -60,4 +67,17 @@ class BadLines:
             problem = "no usable session" if self.skipped else "no events: the file is empty"
             first = f" (the first bad one: {self.reasons[0]})" if self.reasons else ""
             raise InputError(self.file, None, problem + first, "check the file and data.kind")
-        return ReadReport(sessions, events, self.skipped, tuple(self.reasons))
+        return ReadReport(sessions, events, self.skipped, tuple(self.reasons), tuple(self.notes))
+
+
+def merged(files: Sequence[BadLines]) -> BadLines:
+    """What was found in several files of one log, as one; reasons and notes then name their file."""
+    if len(files) == 1:
+        return files[0]
+    whole = BadLines(files[0].file.parent, files[0].skip)
+    for one in files:
+        whole.skipped += one.skipped
+        whole.reasons += [f"{one.file.name}, {reason}" for reason in one.reasons]
+        whole.say(*(f"{one.file.name}: {note}" for note in one.notes))
+    whole.reasons = whole.reasons[:KEPT_REASONS]
+    return whole

@@ -1,78 +1,165 @@
-"""Tables of events, one a line: CSV (also .gz) or Parquet with any column and type names; ratings and targets."""
+"""Tables of events, one a line: CSV (also .gz), Parquet or JSONL with any column and type names; ratings and targets.
+
+A log may be several files, each with its own columns and type of event.
+"""
 
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
 from events.columns import AID, SESSION, TARGETS, TS, TYPE
-from events.readers.csvfile import read_columns
-from events.readers.report import BadLines, ReadReport
+from events.errors import InputError
+from events.raw import GROUP
+from events.readers.csvfile import Dialect, Lines, read_columns
+from events.readers.duplicates import handle_duplicates
+from events.readers.jsonfile import is_json, read_json_columns
+from events.readers.names import DROPPED, type_codes
+from events.readers.report import BadLines, ReadReport, merged
+from events.readers.sessions import form_sessions
+from events.readers.times import add_days, parse_times, time_of_day
 from events.readers.write import write_log
-from events.settings import DataSettings
+from events.settings import ColumnSettings, DataSettings, EventsSettings, LogFileSettings
 
 VALUE = "value"
 """Extra column of ratings and targets: what the user gave the item."""
 
-LAST_MS = 2**31 * 1000
-"""The structures of events hold seconds in 32 bits: up to January 2038."""
+DATE = "date"
+ROW = "__row__"
+"""Row of an event in what was read of its file."""
 
-DATE_FORMATS = (
-    "%Y-%m-%dT%H:%M:%S%.f%:z",
-    "%Y-%m-%d %H:%M:%S%.f%:z",
-    "%Y-%m-%dT%H:%M:%S%.f",
-    "%Y-%m-%d %H:%M:%S%.f",
-    "%Y-%m-%d %H:%M",
-    "%Y-%m-%d",
-)
 POSITIONS = {"ratings": (SESSION, AID, VALUE, TS), "targets": (SESSION, AID, VALUE)}
 """Columns of the kinds that go by order."""
 
 
-def read_table(path: Path, data: DataSettings, out: Path, skip: bool) -> ReadReport:
-    """Read one event a line; lines may come in any order and are sorted by session, time and place in the file.
+def read_tables(
+    files: list[tuple[Path, LogFileSettings | None]], data: DataSettings, events: EventsSettings, out: Path
+) -> ReadReport:
+    """Read one event a line; lines may come in any order and are sorted by session, time and place in the files.
+
+    files : the files of the log, and how each differs from ``data``
 
     Raises
     ------
     InputError
-        If the file or a column is missing, or an id, time, type or value is bad (with the line).
+        If a file or a column is missing, files differ in having time or types, an id, time, type or value is bad (with
+        the line), or an event is repeated and that is an error.
     """
-    bad = BadLines(path, skip)
-    frame, lines = read_columns(path, data, _wanted(data), bad)
-    columns: list[pl.Series] = []
+    bads = [BadLines(path, events.on_bad_rows == "skip") for path, _ in files]
+    frames: list[pl.DataFrame] = []
+    lines: list[Lines] = []
+    starts = [0]
+    for (path, own), bad in zip(files, bads, strict=True):
+        frame, line_of, n_rows = _read_one(path, own, data, bad)
+        if events.duplicates != "error":
+            frame = frame.drop(ROW)
+        elif frames:
+            frame = frame.with_columns(pl.col(ROW) + starts[-1])
+        if frames:
+            _require_same(frames[0], files[0][0], frame, path)
+        frames.append(frame)
+        lines.append(line_of)
+        starts.append(starts[-1] + n_rows)
+
+    def where(row: int) -> tuple[str, int | None]:
+        place = int(formed[ROW][row])
+        file = int(np.searchsorted(starts, place, side="right")) - 1
+        return str(files[file][0]), lines[file](place - starts[file])
+
+    bad = merged(bads)
+    formed = form_sessions(pl.concat(frames), data.sessions)
+    whole, said = handle_duplicates(formed, events.duplicates, where)
+    if said is not None:
+        bad.say(said)
+    return write_log(whole.drop(ROW, strict=False), out, bad)
+
+
+def _require_same(first: pl.DataFrame, first_path: Path, frame: pl.DataFrame, path: Path) -> None:
+    if frame.columns != first.columns:
+        a, b = ([name for name in one.columns if name != ROW] for one in (first, frame))
+        problem = f"the file gives {', '.join(b)}, but {first_path.name} {', '.join(a)}"
+        remedy = "name the same columns for each of data.files; for its type, a column or data.files.type"
+        raise InputError(path, None, problem, remedy)
+    if frame.schema != first.schema:
+        problem = f"ids are text here and integers in {first_path.name}, or the other way round"
+        raise InputError(path, None, problem, "set data.text_ids = ['session', 'aid']")
+
+
+def _read_one(
+    path: Path, own: LogFileSettings | None, data: DataSettings, bad: BadLines
+) -> tuple[pl.DataFrame, Lines, int]:
+    """The good events of a file, each with its ``ROW`` among those read; row to line; and how many were read."""
+    columns = own.columns if own is not None and own.columns is not None else data.columns
+    unit = own.time_unit if own is not None and own.time_unit is not None else data.time_unit
+    kind = own.type if own is not None and own.type is not None else data.type
+    wanted = _wanted(data, columns)
+    if is_json(path):
+        frame, lines = read_json_columns(path, {ours: str(theirs) for ours, theirs in wanted.items()}, bad)
+    else:
+        frame, lines = read_columns(path, Dialect.of(data, own), wanted, bad)
+    parsed: list[pl.Series] = []
     good = pl.repeat(True, frame.height, eager=True)
     for name in frame.columns:
-        parsed, remedy = _parse(frame[name], name, data)
-        wrong = (parsed.is_null() & good).arg_true()
+        if name == DATE:
+            continue
+        values, problem, remedy = _parse(frame, name, unit, data, bad)
+        wrong = (values.is_null() & good).arg_true()
         # The earliest bad line of a column is named; in skip mode the rest are only counted.
         if len(wrong):
             row = int(wrong[0])
             value = frame[name][row]
-            problem = f"{name} is missing" if value in (None, "") else f"{value!r} is no {name}"
-            bad.add(lines(row), problem, remedy, len(wrong))
-        good &= parsed.is_not_null()
-        columns.append(parsed.alias(name))
-    return write_log(pl.DataFrame(columns).filter(good), out, bad)
+            usual = f"{name} is missing" if value in (None, "") else f"{value!r} is no {name}"
+            bad.add(lines(row), problem.format(repr(value)) if problem and value else usual, remedy, len(wrong))
+        good &= values.is_not_null()
+        parsed.append(values.alias(name))
+    read = pl.DataFrame(parsed).with_row_index(ROW).with_columns(pl.col(ROW).cast(pl.Int64))
+    if TYPE in read.columns:
+        good &= read[TYPE] != DROPPED
+    elif kind is not None:
+        read = read.with_columns(pl.lit(TARGETS.index(kind), pl.Int8).alias(TYPE))
+    return read.filter(good), lines, frame.height
 
 
-def _wanted(data: DataSettings) -> dict[str, str | int]:
+def _wanted(data: DataSettings, columns: ColumnSettings) -> dict[str, str | int]:
     """Our column names to the file's names or positions."""
     if data.kind in POSITIONS:
         return {name: place for place, name in enumerate(POSITIONS[data.kind])}
-    names = {SESSION: data.columns.session, AID: data.columns.aid, TS: data.columns.ts, TYPE: data.columns.type}
+    names = {
+        SESSION: columns.session,
+        GROUP: columns.user,
+        AID: columns.aid,
+        TS: columns.ts,
+        DATE: columns.date,
+        TYPE: columns.type,
+    }
     return {ours: theirs for ours, theirs in names.items() if theirs is not None}
 
 
-def _parse(values: pl.Series, name: str, data: DataSettings) -> tuple[pl.Series, str]:
-    """The values as the log holds them, null where they are bad, and the remedy for those."""
+def _parse(frame: pl.DataFrame, name: str, unit: str, data: DataSettings, bad: BadLines) -> tuple[pl.Series, str, str]:
+    """The values as the log holds them, null where they are bad; for those, what to say (``{}`` stands for the value,
+    empty: the usual) and the remedy."""
+    values = frame[name]
     if name == TYPE:
-        codes = {theirs: TARGETS.index(ours) for theirs, ours in data.types.items()}
-        known = values.cast(pl.String).replace_strict(codes, default=None, return_dtype=pl.Int8)
-        return known, f"use {', '.join(codes)}, or map the name in data.types"
+        known, remedy, said = type_codes(values, data)
+        if said is not None:
+            bad.say(said)
+        return known, "", remedy
+    if name == TS and DATE in frame.columns:
+        remedy = "give the milliseconds since midnight (or set data.time_unit='s') and a day such as 2016-05-09"
+        return add_days(time_of_day(values, unit), frame[DATE]), "", remedy
     if name == TS:
-        return _parse_time(values, data.time_unit), f"give a time from 1970 to 2037 in the unit {data.time_unit!r}"
+        times = parse_times(values, unit)
+        bad.say(*times.notes)
+        return times.ms, times.problem, times.remedy
     if name == VALUE:
-        numbers = values.cast(pl.Float32, strict=False)
-        return numbers.to_frame().select(pl.when(pl.first().is_finite()).then(pl.first())).to_series(), "give a number"
+        numbers = values.cast(pl.Float32, strict=False).to_frame()
+        return numbers.select(pl.when(pl.first().is_finite()).then(pl.first())).to_series(), "", "give a number"
+    ids, remedy = read_ids(values, "aid" if name == AID else "session", data)
+    return ids, "", remedy
+
+
+def read_ids(values: pl.Series, name: str, data: DataSettings) -> tuple[pl.Series, str]:
+    """The ids, null where bad, and the remedy."""
     if name in data.text_ids:
         text = values.cast(pl.String)
         return text.to_frame().select(pl.when(pl.first() != "").then(pl.first())).to_series(), "fill it in"
@@ -81,27 +168,3 @@ def _parse(values: pl.Series, name: str, data: DataSettings) -> tuple[pl.Series,
     ids = values.cast(pl.Int64, strict=False).to_frame()
     remedy = f"give an integer from 0 to 2^63-1, or set data.text_ids=['{name}'] if ids are text"
     return ids.select(pl.when(pl.first() >= 0).then(pl.first())).to_series(), remedy
-
-
-def _parse_time(values: pl.Series, unit: str) -> pl.Series:
-    """Int64 unix milliseconds, null where bad."""
-    frame = values.alias(TS).to_frame()
-    column = pl.col(TS)
-    if isinstance(values.dtype, pl.Datetime) or values.dtype == pl.Date:
-        ms = column.cast(pl.Datetime("ms")).cast(pl.Int64)
-    elif unit == "iso":
-        text = column.cast(pl.String).str.strip_chars().str.replace(r"Z$", "+00:00")
-        tries = [text.str.to_datetime(form, strict=False, time_unit="ms") for form in DATE_FORMATS]
-        ms = pl.coalesce(
-            *[
-                one.dt.replace_time_zone(None) if form.endswith("%:z") else one
-                for one, form in zip(tries, DATE_FORMATS, strict=True)
-            ]
-        ).cast(pl.Int64)
-    elif unit == "s":
-        seconds = column.cast(pl.Float64, strict=False)
-        # A float64 holds milliseconds of this century exactly enough to round: 2^53 ms is the year 287,396.
-        ms = pl.when(seconds.is_finite() & (seconds.abs() < 1e12)).then((seconds * 1000).round()).cast(pl.Int64)
-    else:
-        ms = column.cast(pl.Int64, strict=False)
-    return frame.select(pl.when((ms >= 0) & (ms < LAST_MS)).then(ms).alias(TS)).to_series()

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
 from events.columns import EVENT, SESSION, TS
@@ -17,10 +18,15 @@ def write_log(frame: pl.DataFrame, out: Path, bad: BadLines) -> ReadReport:
 
     frame : ``session``, ``aid``, optionally ``ts``, ``type`` and others, in the order of the file
     """
-    order = [SESSION, TS] if TS in frame.columns else [SESSION]
+    # Long text costs much as one of several keys, its rank little.
+    rank = pl.col(SESSION).rank("dense") if frame.schema[SESSION] == pl.String else pl.col(SESSION)
+    order = [rank, TS] if TS in frame.columns else [rank]
     frame = frame.sort(order, maintain_order=True)
-    frame = frame.with_columns(pl.int_range(pl.len(), dtype=pl.Int32).over(SESSION).alias(EVENT))
-    report = bad.report(frame[SESSION].n_unique(), frame.height)
+    starts = (frame[SESSION] != frame[SESSION].shift(1)).fill_null(True).arg_true().to_numpy().astype(np.int64)
+    lengths = np.diff(starts, append=frame.height)
+    event = np.arange(frame.height) - np.repeat(starts, lengths)
+    frame = frame.with_columns(pl.Series(EVENT, event.astype(np.int32)))
+    report = bad.report(starts.size, frame.height)
     with atomic_file(out) as beside:
         frame.write_parquet(beside, compression="zstd", compression_level=1, row_group_size=ROW_GROUP)
     return report

@@ -13,6 +13,7 @@ from tests.events.logs import load_log, sessions_of, shared
 COLUMNS = {"session": "visitor", "aid": "item", "ts": "when", "type": "what"}
 TYPES = {"view": "clicks", "addtocart": "carts", "transaction": "orders"}
 GOOD = "when,visitor,note,item,what\n5000,2,a,9,view\n3000,1,b,7,addtocart\n4000,2,c,8,transaction\n5000,2,d,7,view\n"
+SAID = ("times before 1995 are taken as they are",)
 READ = [(1, 7, 3000, 1, 0), (2, 8, 4000, 2, 0), (2, 9, 5000, 0, 1), (2, 7, 5000, 0, 2)]
 
 
@@ -30,7 +31,7 @@ def read_text(folder: Path, text: str, skip: bool = False, **options: Any) -> tu
 
 def test_rows_are_sorted_by_session_time_and_place(tmp_path: Path) -> None:
     report, frame = read_text(tmp_path, GOOD)
-    assert report == ReadReport(2, 4)
+    assert report == ReadReport(2, 4, notes=SAID)
     assert frame.select("session", "aid", "ts", "type", "event").rows() == READ
     assert frame.schema == {"session": pl.Int64, "aid": pl.Int64, "ts": pl.Int64, "type": pl.Int8, "event": pl.Int32}
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["log.parquet"]
@@ -121,7 +122,7 @@ def test_bad_rows_are_named(tmp_path: Path, bad: str, packed: bool) -> None:
     assert "\n" not in str(caught.value)
     assert not out.parent.exists() or list(out.parent.iterdir()) == []
     report = read(settings_of(tmp_path, name), EventsSettings(on_bad_rows="skip"), "train", out)
-    assert report == ReadReport(3, 5, 1, (f"line 8: {BAD_ROWS[bad]}",))
+    assert report == ReadReport(3, 5, 1, (f"line 8: {BAD_ROWS[bad]}",), SAID)
 
 
 def test_a_row_that_is_bad_twice_counts_once(tmp_path: Path) -> None:

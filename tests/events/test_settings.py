@@ -12,7 +12,7 @@ from events.settings import DataSettings, EventsSettings, SampleSettings, SplitS
         (DataSettings, {"rott": "data"}),
         (DataSettings, {"kind": "otto"}),
         (DataSettings, {"kind": "csv", "train": "x"}),
-        (DataSettings, {"separator": "ab"}),
+        (DataSettings, {"separator": ""}),
         (DataSettings, {"types": {"view": "views"}}),
         (DataSettings, {"columns": {"item": "x"}}),
         (DataSettings, {"text_ids": ["item"]}),
