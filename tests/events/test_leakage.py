@@ -83,7 +83,7 @@ def stored(**changes: Any) -> PassData:
 def test_a_stored_pass_with_a_train_event_after_the_cut_is_refused() -> None:
     check_pass(stored(), PATH)
     check_pass(stored(fit_until_ms=9_001), PATH)
-    with pytest.raises(InputError, match="1970-01-01T00:00:09.* lies at or after the cut, 1970-01-01T00:00:09"):
+    with pytest.raises(InputError, match=r"1970-01-01T00:00:09.* lies at or after the cut, 1970-01-01T00:00:09"):
         check_pass(stored(fit_until_ms=9_000), PATH)
     with pytest.raises(InputError, match="one shows the labels of another"):
         check_pass(stored(transductive=True, several_rows=True), PATH)
