@@ -86,8 +86,12 @@ def open_builder(run: Run, data: PassData, sources: SourceSet, items: ItemTable 
 
 
 def open_scorer(run: Run, data: PassData, rankers: Rankers) -> Scorer:
-    """What turns sessions of a pass into ranked lists: its sources, its features, and these rankers."""
+    """What turns sessions of a pass into ranked lists: its sources, its features, and these rankers.
+
+    The lists are as long as the step behind the rankers wants them, if there is one (``scripts.reranking``).
+    """
     sources = open_sources(run, data)
     settings = run.settings
     builder = open_builder(run, data, sources)
-    return Scorer(sources, builder, rankers, top=settings.submissions.k, num_threads=settings.n_threads)
+    top = settings.rerank.list_length(settings.submissions.k)
+    return Scorer(sources, builder, rankers, top=top, num_threads=settings.n_threads)

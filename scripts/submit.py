@@ -7,10 +7,11 @@ from typing import Any
 from events.files import write_json
 from rankers.models import Rankers
 from rankers.scoring import score_log
-from scripts.artifacts import open_items, open_pass, open_scorer
+from scripts.artifacts import open_items, open_pass, open_scorer, open_sources
 from scripts.cli import stage_main
-from scripts.ladder import HITS, evaluate, show
+from scripts.ladder import HELPERS, HITS, PARTS, evaluate, show
 from scripts.pipeline import Run, Stage
+from scripts.reranking import open_reranker
 from scripts.settings import Settings
 from submissions.kaggle_csv import write_submission
 from submissions.validator import require_valid
@@ -19,7 +20,7 @@ CSV = "submission.csv"
 
 
 def _settings(settings: Settings) -> Any:
-    return settings.model_dump(mode="json", include={"models", "candidates", "features", "rankers", "submissions"})
+    return settings.model_dump(mode="json", include=PARTS)
 
 
 def _inputs(run: Run, pass_name: str) -> list[Path]:
@@ -30,14 +31,16 @@ def _inputs(run: Run, pass_name: str) -> list[Path]:
 def _work(run: Run, pass_name: str, folder: Path) -> dict[str, Any]:
     data = open_pass(run, pass_name)
     scorer = open_scorer(run, data, Rankers.load(run.need("validation", "rank") / "models"))
-    lists = score_log(data.target_log, scorer, None, run.settings.rankers.chunk_sessions)
+    ranked = score_log(data.target_log, scorer, None, run.settings.rankers.chunk_sessions)
     items = open_items(run)
     k = run.settings.submissions.k
+    reranker = open_reranker(run, open_sources(run, data))
+    lists = ranked if reranker is None else reranker.apply_all(ranked, k)
     rows = write_submission(folder / CSV, data.target_ids, lists, items, k)
     for warning in require_valid(folder / CSV, data.target_ids, tuple(lists), items, k):
         print(f"  {warning}")
     if data.labels is not None:
-        write_json(folder / "scores.json", evaluate(run, data, lists, folder / HITS))
+        write_json(folder / "scores.json", evaluate(run, data, ranked, folder / HITS))
     return {"rows": rows, "sessions": len(data.target_log)}
 
 
@@ -48,7 +51,7 @@ STAGE = Stage(
     _inputs,
     _work,
     floors=("events", "models", "candidates", "features", "rankers", "submissions"),
-    helpers=("artifacts", "ladder"),
+    helpers=HELPERS,
     publish=(CSV, "scores.json"),
 )
 

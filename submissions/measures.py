@@ -70,12 +70,16 @@ def measure(
     return measured
 
 
-def measures_table(rungs: Mapping[str, Measured]) -> str:
-    """A line a rung: each metric in total, and its 95 % interval."""
-    columns = list(dict.fromkeys(name for measured in rungs.values() for name in measured))
-    titles = [f"{TITLES[name]}@{k}" for name, _, k in (column.partition("@") for column in columns)]
-    rows = [[rung, *(_cell(measured.get(column, {})) for column in columns)] for rung, measured in rungs.items()]
-    return table(["total", *titles], rows)
+def measures_tables(rungs: Mapping[str, Measured]) -> list[str]:
+    """A table a depth, with a line a rung: each metric in total, and its 95 % interval."""
+    columns = dict.fromkeys(name for measured in rungs.values() for name in measured)
+    tables = []
+    for depth in dict.fromkeys(column.partition("@")[2] for column in columns):
+        of_depth = [column for column in columns if column.partition("@")[2] == depth]
+        titles = [f"{TITLES[column.partition('@')[0]]}@{depth}" for column in of_depth]
+        rows = [[rung, *(_cell(measured.get(column, {})) for column in of_depth)] for rung, measured in rungs.items()]
+        tables.append(table(["total", *titles], rows))
+    return tables
 
 
 def _cell(found: Mapping[str, Any]) -> str:

@@ -11,7 +11,7 @@ from events.lists import Lists
 from events.log import SessionLog
 from submissions.bootstrap import bootstrap_total
 from submissions.catalogue_metrics import Catalogue
-from submissions.measures import TITLES, measure, measures_table
+from submissions.measures import TITLES, measure, measures_tables
 from submissions.metric_settings import Metric, MetricSettings
 from submissions.metrics import score_lists
 from submissions.ranking_metrics import ranking_values
@@ -64,11 +64,11 @@ def test_a_target_without_lists_has_zeros(world) -> None:
     assert found["novelty@8"]["orders"] is None
 
 
-def test_the_table_shows_total_and_interval() -> None:
-    rungs = {"rules": {"ndcg@5": {"total": 0.25, "interval": [0.2, 0.3]}, "coverage@5": {"total": 0.5}}}
-    assert measures_table(rungs).splitlines() == [
-        "total                   NDCG@5  coverage@5",
-        "rules  0.2500 [0.2000, 0.3000]      0.5000",
+def test_a_table_a_depth_shows_total_and_interval() -> None:
+    found = {"ndcg@5": {"total": 0.25, "interval": [0.2, 0.3]}, "coverage@5": {"total": 0.5}, "mrr@9": {"total": None}}
+    assert [table.splitlines() for table in measures_tables({"rules": found})] == [
+        ["total                   NDCG@5  coverage@5", "rules  0.2500 [0.2000, 0.3000]      0.5000"],
+        ["total   MRR@9", "rules  absent"],
     ]
 
 
