@@ -6,6 +6,7 @@ from candidates.building import Shared, build_source
 from candidates.pool import Arena
 from candidates.settings import SourceSettings
 from candidates.source_set import SourceSet, recommend
+from candidates.unseen import leave_out_seen
 from events.lists import Lists
 from events.log import SessionLog
 from events.passes import PassData
@@ -19,6 +20,9 @@ from scripts.artifacts import open_matrices
 from scripts.pipeline import Run
 from scripts.resources import Meter
 from scripts.rungs import CLASSIC, COLLABORATIVE, NEUMF, classic_settings, retriever_settings
+
+MOST = 1_000
+"""Items that a rung is asked for, at most, so that enough are left without the session's own."""
 
 
 def rung_lists(
@@ -41,7 +45,16 @@ def baseline_lists(name: str, run: Run, data: PassData, log: SessionLog, sources
     InputError
         If the shop lacks what a retriever needs.
     """
-    settings, k = run.settings, run.settings.submissions.k
+    k = run.settings.submissions.k
+    if not run.settings.evaluation.exclude_seen:
+        return _lists(name, run, data, log, sources, k)
+    deep = min(k + int(log.lengths.max(initial=0)), max(k, MOST))
+    lists = _lists(name, run, data, log, sources, deep)
+    return {target: leave_out_seen(one, log, k) for target, one in lists.items()}
+
+
+def _lists(name: str, run: Run, data: PassData, log: SessionLog, sources: SourceSet, k: int) -> dict[str, Lists]:
+    settings = run.settings
     shared = Shared(open_matrices(run, data.name), threads=settings.n_threads)
     if name in CLASSIC:
         return rung_lists(name, classic_settings(name, settings.candidates), shared, data, log, k)
@@ -52,7 +65,7 @@ def baseline_lists(name: str, run: Run, data: PassData, log: SessionLog, sources
         lists = {own: recommend(source, log, k, own, shared.threads) for own in source.targets or (None,)}
         return {target: lists[target if target in lists else None] for target in data.targets}
     if name == NEUMF:
-        return _scored(run, data, log, sources)
+        return _scored(run, data, log, sources, k)
     if name in COLLABORATIVE:
         return rung_lists(name, COLLABORATIVE[name], shared, data, log, k)
     return _searched(_fitted_alone(name, run, data), log, k, data, settings.rankers.chunk_sessions)
@@ -80,7 +93,7 @@ def _fitted_alone(name: str, run: Run, data: PassData) -> Searcher:
     return Searcher.load(folder, build_retriever(name, switched, Conditions(models.seed)), models.index)
 
 
-def _scored(run: Run, data: PassData, log: SessionLog, sources: SourceSet) -> dict[str, Lists]:
+def _scored(run: Run, data: PassData, log: SessionLog, sources: SourceSet, k: int) -> dict[str, Lists]:
     """The pool's candidates in NeuMF's order, which is the same for every target."""
     settings, threads = run.settings, run.settings.n_threads
     with Meter() as meter:
@@ -91,5 +104,5 @@ def _scored(run: Run, data: PassData, log: SessionLog, sources: SourceSet) -> di
         part = log.slice(start, stop)
         pool = sources.pool(part, arena)
         scores = model.score(part, pool.offsets, pool.aids)
-        parts.append(top_lists(pool, scores, settings.submissions.k))
+        parts.append(top_lists(pool, scores, k))
     return dict.fromkeys(data.targets, Lists.concat(parts))

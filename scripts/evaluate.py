@@ -21,7 +21,8 @@ def _settings(settings: Settings) -> Any:
 def _inputs(run: Run, pass_name: str) -> list[Path]:
     stages = ("covisit", "retrievers", "candidates", "rank")
     other = run.stage_folder("submission", "features") / "drift"
-    return [run.prepared / pass_name, *(run.need(pass_name, stage) for stage in stages), other]
+    items = run.prepared / "items.parquet"
+    return [run.prepared / pass_name, items, *(run.need(pass_name, stage) for stage in stages), other]
 
 
 def _drift(run: Run) -> list[tuple[str, float]]:

@@ -40,6 +40,8 @@ COLLABORATIVE: dict[str, SourceSettings] = {
 class EvaluationSettings(MetricSettings):
     """What is reported beside the official metric."""
 
+    exclude_seen: bool = False
+    """Whether the rungs below the ranker leave out the session's own items: for shops where nobody takes one twice."""
     neumf: NeuMFSettings = Field(
         default=NeuMFSettings(
             half_life=5,

@@ -25,7 +25,7 @@ def _settings(settings: Settings) -> Any:
 
 def _inputs(run: Run, pass_name: str) -> list[Path]:
     own = [run.need(pass_name, stage) for stage in ("covisit", "retrievers", "candidates", "features")]
-    return [run.prepared / pass_name, *own, run.need("validation", "rank")]
+    return [run.prepared / pass_name, run.prepared / "items.parquet", *own, run.need("validation", "rank")]
 
 
 def _work(run: Run, pass_name: str, folder: Path) -> dict[str, Any]:
