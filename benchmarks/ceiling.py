@@ -42,8 +42,8 @@ from events.shop.settings import ShopSettings
 from events.shop.truth import Observer, Question, Truth
 from rankers.scoring import chunks
 from scripts.artifacts import open_items, open_matrices, open_pass, open_sources
+from scripts.baselines import rung_lists
 from scripts.cli import guarded
-from scripts.ladder import rung_lists
 from scripts.pipeline import Run, read_manifest
 from scripts.settings import Settings
 from submissions.metrics import Hits, hits_by_target

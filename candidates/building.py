@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from candidates.embedding import Embedding
 from candidates.external import External
 from candidates.history import History
+from candidates.item_cf import ItemCf
 from candidates.item_knn import ItemKnn
 from candidates.neighbours import Neighbours
 from candidates.popularity import Popularity
@@ -16,6 +17,7 @@ from candidates.settings import (
     CustomSettings,
     ExternalSettings,
     HistorySettings,
+    ItemCfSettings,
     ItemKnnSettings,
     NeighboursSettings,
     PopularitySettings,
@@ -23,9 +25,11 @@ from candidates.settings import (
     RulesSettings,
     SessionKnnSettings,
     SourceSettings,
+    UserCfSettings,
     WalksSettings,
 )
 from candidates.source import Source
+from candidates.user_cf import UserCf
 from candidates.walks import Walks
 from events.errors import InputError
 from events.index import IdIndex
@@ -67,6 +71,10 @@ def build_source(name: str, settings: SourceSettings, shared: Shared) -> Source:
             return ItemKnn(name, settings, shared.threads)
         case SessionKnnSettings():
             return SessionKnn(name, settings)
+        case ItemCfSettings():
+            return ItemCf(name, settings, shared.threads)
+        case UserCfSettings():
+            return UserCf(name, settings)
         case WalksSettings():
             return Walks(name, settings, shared.matrices[settings.matrix])
         case RetrieverSourceSettings():

@@ -110,6 +110,35 @@ class SessionKnnSettings(ProfileSettings):
     """Places from the shared item after which a neighbour's item counts 1/e."""
 
 
+class CollaborativeSettings(Frozen):
+    """What the two classic collaborative filters have in common."""
+
+    similarity: Literal["cosine", "pearson"] = "cosine"
+    """Of vectors of 0 and 1; Pearson's correlation discounts what two popular ones share by chance."""
+    k: Depth = 60
+    session_items: IndexItems = 127
+    """Last different items of a session that are its vector."""
+    exclude_seen: bool = False
+    """Whether items of the session itself are left out."""
+
+
+class ItemCfSettings(CollaborativeSettings):
+    """Item-item collaborative filtering as in the textbook: similarities to the session's items, summed."""
+
+    kind: Literal["item_cf"] = "item_cf"
+    top_k: Annotated[int, Field(ge=1, le=1000)] = 100
+    """Neighbours kept for each item."""
+
+
+class UserCfSettings(CollaborativeSettings):
+    """User-user collaborative filtering as in the textbook: items of the most similar sessions, summed."""
+
+    kind: Literal["user_cf"] = "user_cf"
+    recent: Annotated[int, Field(ge=1, le=100_000)] = 1_000
+    """Latest sessions with an item that are looked at."""
+    neighbours: Annotated[int, Field(ge=1, le=10_000)] = 100
+
+
 class WalksSettings(ProfileSettings):
     """Neighbours of the neighbours: two steps on the item graph of a matrix."""
 
@@ -173,6 +202,8 @@ SourceSettings = Annotated[
     | NeighboursSettings
     | ItemKnnSettings
     | SessionKnnSettings
+    | ItemCfSettings
+    | UserCfSettings
     | WalksSettings
     | RetrieverSourceSettings
     | RulesSettings

@@ -14,6 +14,7 @@ from events.files import atomic_folder, read_json, write_json
 from events.hashing import hash_ids
 from events.index import IdIndex
 from events.labels import Labels, load_labels, save_labels
+from events.leakage import check_split
 from events.log import SessionLog
 from events.raw import RawLog, item_index, load_raw
 from events.readers.labels import align_labels, read_labels
@@ -22,6 +23,7 @@ from events.split import (
     DAY_MS,
     Split,
     Targets,
+    before,
     cut_everywhere,
     cut_known,
     cut_last,
@@ -32,6 +34,7 @@ from events.split import (
     official,
     split_moment,
     uncut,
+    users,
     without_last,
 )
 
@@ -152,7 +155,7 @@ def build_passes(
     ------
     InputError
         If the settings do not suit the log (no time, several rows a session and transductive), or a pass would have
-        no train or no target session.
+        no train or no target session, or its fit would see the future.
     """
     items = item_index([path for path in (train_path, test_path) if path is not None], more_items)
     folder.mkdir(parents=True, exist_ok=True)
@@ -160,17 +163,21 @@ def build_passes(
     train = _sample(load_raw(train_path, items), sample, train_path)
     own_test = test_path is None and split.test == "leave_one_out"
     held_out = _validation(train, train_path, split, seed, own_test)
+    check_split(held_out, train, VALIDATION, train_path)
     _write(held_out, VALIDATION, split, train_path, folder, users)
     written = [VALIDATION, *EARLIER[: split.earlier_weeks]]
     for name in written[1:]:
-        if held_out.cut_ms is None or split.validation != "official":
+        if held_out.cut_ms is None or split.validation not in ("official", "dates"):
             problem = "weeks before validation need a log with time, split by it"
             raise InputError(train_path, None, problem, "set split.earlier_weeks=0")
-        held_out = official(held_out.train, held_out.cut_ms - round(split.days * DAY_MS), seed, split.min_events)
+        source, cut_ms = held_out.train, held_out.cut_ms - round(split.days * DAY_MS)
+        held_out = official(source, cut_ms, seed, split.min_events)
+        check_split(held_out, source, name, train_path)
         _write(held_out, name, split, train_path, folder, users)
     if own_test or (test_path is None and split.test == "everyone"):
         everyone = Split(train, uncut(train, None), None, overlap=True)
         own = leave_one_out(train, split.min_events) if own_test else everyone
+        check_split(own, train, SUBMISSION, train_path)
         _write(own, SUBMISSION, split, train_path, folder, users)
         return [*written, SUBMISSION]
     if test_path is None:
@@ -179,20 +186,29 @@ def build_passes(
     if (test.ts is None) != (train.ts is None) or (test.types is None) != (train.types is None):
         raise InputError(test_path, None, "train and test differ in having time or types", "give both the same columns")
     targets = _test_targets(test, train, test_path, test_labels, split, seed)
-    _write(Split(train, targets, None), SUBMISSION, split, test_path, folder, users)
+    submission = Split(train, targets, None)
+    check_split(submission, None if split.test == "as_is" else test, SUBMISSION, test_path, own_log=False)
+    _write(submission, SUBMISSION, split, test_path, folder, users)
     return [*written, SUBMISSION]
 
 
 def _validation(train: RawLog, path: Path, split: SplitSettings, seed: int, own_test: bool) -> Split:
     """The validation split of the train log; without its last events where the submission hides those."""
     log = without_last(train) if own_test else train
-    cut_ms = split.cut_ms
-    if log.ts is None and (split.validation == "official" or cut_ms is not None):
+    cut_ms = split.cut
+    by_time = split.validation in ("official", "dates") or cut_ms is not None or split.until is not None
+    if log.ts is None and by_time:
         raise InputError(path, None, "this log has no time to split by", "set split.validation='last_share'")
+    if split.until is not None:
+        log = before(log, split.until)
+        if len(log) == 0:
+            raise InputError(path, None, "no event lies before split.until", "give a later moment")
     if log.ts is not None and cut_ms is None:
-        cut_ms = split_moment(log, split.days)
+        cut_ms = split_moment(log, split.days) if split.until is None else split.until - int(split.days * DAY_MS)
     if split.validation == "leave_one_out":
         return leave_one_out(log, split.min_events)
+    if split.validation == "users":
+        return users(log, split.share, seed, split.min_events, split.cuts)
     if split.validation == "every_position":
         return every_position(log, cut_ms, split.share, split.min_events)
     if split.validation == "last_share" or cut_ms is None:
@@ -236,8 +252,8 @@ def _pass_data(split: Split, name: str, settings: SplitSettings, path: Path) -> 
     train, targets = split.train, split.targets
     if len(train) == 0 or len(targets.visible) == 0:
         which = "train" if len(train) == 0 else "target"
-        remedy = "change split.days or split.cut_ms, or give more sessions"
-        if settings.validation in ("last_share", "leave_one_out"):
+        remedy = "change split.days, split.start or split.cut_ms, or give more sessions"
+        if settings.validation in ("last_share", "leave_one_out", "users"):
             remedy = "change split.share, or give more and longer sessions"
         raise InputError(path, None, f"the pass {name} has no {which} sessions", remedy)
     if settings.transductive and targets.several_rows:

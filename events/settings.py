@@ -1,10 +1,11 @@
 """Settings of the events floor: where the log is, how it is read, split and sampled."""
 
 from collections.abc import Mapping
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 Kind = Literal["shop", "otto", "table", "sequences", "prefix_labels", "ratings", "targets"]
 TargetName = Literal["clicks", "carts", "orders"]
@@ -223,21 +224,49 @@ class EventsSettings(Frozen):
     but the first are left out; or the first is an error."""
 
 
+def unix_ms(given: Any) -> Any:
+    """Unix milliseconds of a date or moment, as TOML has them or in ISO's writing; without a time zone it is UTC.
+
+    >>> unix_ms("1970-01-02"), unix_ms("1970-01-01T01:00:00+01:00"), unix_ms(5)
+    (86400000, 0, 5)
+    """
+    if isinstance(given, str):
+        try:
+            given = datetime.fromisoformat(given)
+        except ValueError:
+            raise ValueError("neither unix milliseconds nor a date such as 2022-08-22 or 2022-08-22T18:00:00") from None
+    if isinstance(given, date) and not isinstance(given, datetime):
+        given = datetime(given.year, given.month, given.day)
+    if isinstance(given, datetime):
+        return round((given if given.tzinfo else given.replace(tzinfo=UTC)).timestamp() * 1000)
+    return given
+
+
+Moment = Annotated[int, BeforeValidator(unix_ms), Field(ge=0)]
+"""Unix milliseconds, given as such, as a date or as text in ISO's writing."""
+
+
 class SplitSettings(Frozen):
     """How sessions are held out and cut."""
 
-    validation: Literal["official", "leave_one_out", "every_position", "last_share"] = "official"
-    """``official`` sessions of the last days, one random cut each; ``every_position`` the same sessions, one row a
-    prefix; ``leave_one_out`` every session without its last event; ``last_share`` the last sessions, one random cut."""
+    validation: Literal["official", "dates", "leave_one_out", "every_position", "last_share", "users"] = "official"
+    """``official`` sessions of the last days, one random cut each; ``dates`` the same, from ``start`` on;
+    ``every_position`` sessions of these days, one row a prefix; ``leave_one_out`` every session without its last event;
+    ``last_share`` the last sessions, one random cut; ``users`` a share of all users or sessions, drawn by a hash of
+    their ids, nothing of whom is trained on, one random cut each."""
     days: Annotated[float, Field(gt=0)] = 7
-    """Length of the held-out period; it ends with the last event of the log."""
+    """Length of the held-out period; it ends with the last event of the log, or at ``until``."""
     cut_ms: Annotated[int, Field(ge=0)] | None = None
     """Start of the held-out period in unix milliseconds, instead of ``days``."""
+    start: Moment | None = None
+    """The same as a date, for instance 2022-08-22 (UTC); ``dates`` needs it."""
+    until: Moment | None = None
+    """End of the held-out period: validation knows nothing of what happens from then on."""
     earlier_weeks: Annotated[int, Field(ge=0, le=3)] = 0
     """Held-out periods before that of validation which rankers are trained on, too: everything is fitted for each of
-    them anew, on what lies before it. No score is reported of them. Only for ``official``."""
+    them anew, on what lies before it. No score is reported of them. Only for ``official`` and ``dates``."""
     share: Annotated[float, Field(gt=0, lt=1)] = 0.12
-    """Share of the sessions held out where the shop has no time."""
+    """Share of the sessions held out where the shop has no time, and of the users held out by ``users``."""
     cuts: Path | None = None
     """Parquet file ``session, cut`` (number of visible events) of the validation sessions, instead of random cuts."""
     test: Literal["as_is", "official", "every_position", "leave_one_out", "everyone"] = "as_is"
@@ -248,6 +277,21 @@ class SplitSettings(Frozen):
     """Sessions with fewer events are neither trained on nor tested, after trimming and dropping unknown items."""
     transductive: bool = False
     """Whether the visible events of target sessions join the fit."""
+
+    @model_validator(mode="after")
+    def _period_fits(self) -> "SplitSettings":
+        if self.start is not None and self.cut_ms is not None:
+            raise ValueError("split.start and split.cut_ms say the same: give one of them")
+        if self.validation == "dates" and self.start is None:
+            raise ValueError("validation 'dates' needs split.start")
+        if self.until is not None and self.cut is not None and self.until <= self.cut:
+            raise ValueError("split.until must lie after the start of the held-out period")
+        return self
+
+    @property
+    def cut(self) -> int | None:
+        """Start of the held-out period in unix milliseconds, where it is given."""
+        return self.cut_ms if self.start is None else self.start
 
 
 class SampleSettings(Frozen):

@@ -17,12 +17,14 @@ from events.errors import InputError
 from events.hashing import hash_ids
 from events.index import IdIndex
 from events.labels import UNKNOWN, Labels, labels_after
-from events.randomness import below
+from events.randomness import below, uniforms
 from events.raw import RawLog
 
 DAY_MS = 86_400_000
 CUT_STREAM = 1
 """Keeps the draws of the cuts apart from other uses of the seed."""
+USERS_STREAM = 3
+"""Likewise those of the users that are held out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,25 @@ def hold_out_by_share(log: RawLog, share: float, min_events: int = 2) -> tuple[R
     held[order[len(log) - n_held :]] = True
     rows = np.flatnonzero(~held & (log.lengths >= min_events))
     return log.take(rows), log.take(np.flatnonzero(held))
+
+
+def hold_out_users(log: RawLog, share: float, seed: int, min_events: int = 2) -> tuple[RawLog, RawLog]:
+    """Train and whole held-out sessions: all sessions of a ``share`` of the users (of the sessions, without users).
+
+    Who is held out is a pure function of the seed and the user's id.
+    """
+    held = uniforms(seed, hash_ids(log.groups, USERS_STREAM).view(np.int64)) < share
+    rows = np.flatnonzero(~held & (log.lengths >= min_events))
+    return log.take(rows), log.take(np.flatnonzero(held))
+
+
+def before(log: RawLog, until_ms: int) -> RawLog:
+    """The log as it was at a moment: no event from then on, and no session without an event before."""
+    if log.ts is None:
+        raise ValueError("a log without time cannot be cut by time")
+    stops = _stops_before(log.offsets, log.ts, until_ms)
+    rows = np.flatnonzero(stops > log.offsets[:-1])
+    return log.take(rows, log.offsets[rows], stops[rows])
 
 
 def drop_unseen(whole: RawLog, train: RawLog, min_events: int = 2) -> RawLog:
@@ -203,6 +224,12 @@ def every_position(log: RawLog, cut_ms: int | None, share: float, min_events: in
 def last_share(log: RawLog, share: float, seed: int, min_events: int = 2, cuts: Path | None = None) -> Split:
     """The last ``share`` of the sessions without unseen items, each cut after a random event."""
     train, whole = hold_out_by_share(log, share, min_events)
+    return Split(train, cut_known(whole, train, seed, min_events, cuts), None)
+
+
+def users(log: RawLog, share: float, seed: int, min_events: int = 2, cuts: Path | None = None) -> Split:
+    """Sessions of a ``share`` of the users, none of which is trained on, without unseen items, cut at random."""
+    train, whole = hold_out_users(log, share, seed, min_events)
     return Split(train, cut_known(whole, train, seed, min_events, cuts), None)
 
 

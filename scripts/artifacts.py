@@ -61,6 +61,10 @@ def open_builder(run: Run, data: PassData, sources: SourceSet, items: ItemTable 
 
 
 def open_scorer(run: Run, data: PassData, rankers: Rankers) -> Scorer:
-    """What turns sessions of a pass into ranked lists: its sources, its features, and these rankers."""
+    """What turns sessions of a pass into ranked lists: its sources, its features, and these rankers.
+
+    The lists are as long as the step behind the rankers wants them, if there is one (``scripts.reranking``).
+    """
     settings = run.settings
-    return opening.open_scorer(artifacts_of(run), settings.features, data, rankers, settings.submissions.k)
+    top = settings.rerank.list_length(settings.submissions.k)
+    return opening.open_scorer(artifacts_of(run), settings.features, data, rankers, top)

@@ -94,7 +94,7 @@ def stage_main(
     description: str,
     argv: list[str] | None,
     show: Callable[[Run, str], None] | None = None,
-    one_model: Callable[[Run, str, str], None] | None = None,
+    one_model: Callable[[Run, str, str], object] | None = None,
 ) -> int:
     """Command line of one stage; ``show`` prints what a pass came to, ``one_model`` does what ``--model`` asks for."""
 

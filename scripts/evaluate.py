@@ -9,19 +9,20 @@ from events.lists import Lists
 from features.drift import Summary, drift
 from scripts.artifacts import open_pass
 from scripts.cli import stage_main
-from scripts.ladder import HITS, evaluate, show
+from scripts.ladder import HELPERS, HITS, PARTS, evaluate, show
 from scripts.pipeline import Run, Stage
 from scripts.settings import Settings
 
 
 def _settings(settings: Settings) -> Any:
-    return settings.model_dump(mode="json", include={"models", "candidates", "features", "rankers", "submissions"})
+    return settings.model_dump(mode="json", include=PARTS)
 
 
 def _inputs(run: Run, pass_name: str) -> list[Path]:
     stages = ("covisit", "retrievers", "candidates", "rank")
     other = run.stage_folder("submission", "features") / "drift"
-    return [run.prepared / pass_name, *(run.need(pass_name, stage) for stage in stages), other]
+    items = run.prepared / "items.parquet"
+    return [run.prepared / pass_name, items, *(run.need(pass_name, stage) for stage in stages), other]
 
 
 def _drift(run: Run) -> list[tuple[str, float]]:
@@ -49,7 +50,7 @@ STAGE = Stage(
     _inputs,
     _work,
     floors=("events", "models", "candidates", "features", "rankers", "submissions"),
-    helpers=("artifacts", "ladder"),
+    helpers=HELPERS,
     publish=("scores.json",),
 )
 

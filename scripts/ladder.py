@@ -1,6 +1,6 @@
-"""The ladder: popularity, history, rules and ranker on the same sessions, and the recall of what they choose from."""
+"""The ladder: the ranker beside the baselines that a run names, on the same sessions, and what they choose from."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,25 +8,37 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from candidates.building import Shared, build_source
 from candidates.pool import Arena, build_pool
-from candidates.settings import HistorySettings, PopularitySettings, SourceSettings
-from candidates.source_set import SourceSet, recommend
+from candidates.source_set import SourceSet
+from events.columns import TARGETS
 from events.files import read_json, write_json
 from events.labels import Labels, take_labels
+from events.leakage import check_pass
 from events.lists import Lists
 from events.log import SessionLog
 from events.passes import PassData
 from rankers.topk import reciprocal_rank_scores, top_lists
-from scripts.artifacts import open_matrices, open_sources
+from scripts.artifacts import open_sources
+from scripts.baselines import baseline_lists
 from scripts.pipeline import Run
+from scripts.reranking import DIVERSITY, open_catalogue, open_reranker
+from scripts.rungs import CLASSIC, RANKER, RERANKED, RULES
 from submissions.bootstrap import bootstrap_total
 from submissions.candidate_recall import CandidateRecall
 from submissions.kept_hits import KeptHits
+from submissions.measures import measure, measures_tables
 from submissions.metrics import Hits, Scores, hits_by_target
 from submissions.proposals import PROPOSALS, Proposals
 from submissions.report import evaluation, ladder_table, report, spread
-from submissions.slices import length_buckets, slice_scores
+from submissions.slice_report import slices_of, slices_table
+
+PARTS = {
+    "models", "candidates", "features", "rankers", "submissions", "ladder", "evaluation", "rerank",
+}  # fmt: skip
+"""Settings that the stages which evaluate depend on."""
+
+HELPERS = ("artifacts", "ladder", "baselines", "rungs", "reranking", "retrievers")
+"""Modules of this package that they depend on."""
 
 POOL = "pool"
 
@@ -84,28 +96,6 @@ def candidate_recall(
     return recall.result()
 
 
-def _rungs(run: Run, data: PassData, log: SessionLog) -> dict[str, dict[str, Lists]]:
-    """The rungs below the ranker, each with its own list a target."""
-    settings, k = run.settings.candidates, run.settings.submissions.k
-    shared = Shared(open_matrices(run, data.name), threads=run.settings.n_threads)
-    chosen: dict[str, SourceSettings] = {
-        "popularity": PopularitySettings(),
-        "history": HistorySettings(),
-        "rules": settings.rules,
-    }
-    chosen |= {one.kind: one for one in settings.sources.values() if one.kind in ("popularity", "history")}
-    return {rung: rung_lists(rung, one, shared, data, log, k) for rung, one in chosen.items()}
-
-
-def rung_lists(
-    rung: str, settings: SourceSettings, shared: Shared, data: PassData, log: SessionLog, k: int
-) -> dict[str, Lists]:
-    """The lists of one source, alone, for each target of a pass."""
-    source = build_source(rung, settings, shared).fit(data.fit)
-    lists = {own: recommend(source, log, k, own, shared.threads) for own in source.targets or (None,)}
-    return {target: lists[target if target in lists else None] for target in data.targets}
-
-
 def _evaluation(
     hits: Mapping[str, Mapping[str, Hits]], groups: Rows, weights: Mapping[str, float], recall: Any = None
 ) -> dict[str, Any]:
@@ -115,46 +105,88 @@ def _evaluation(
     return evaluation(ladder, recall or {}, intervals)
 
 
+def _baselines(
+    run: Run, data: PassData, names: Sequence[str], log: SessionLog, sources: SourceSet
+) -> dict[str, dict[str, Lists]]:
+    return {name: baseline_lists(name, run, data, log, sources) for name in names}
+
+
 def evaluate(
     run: Run, data: PassData, ranked: Mapping[str, Lists], kept: Path, rows: Rows | None = None
 ) -> dict[str, Any]:
     """All scores of a pass, as they go into ``scores.json``.
 
-    ranked : target to the rankers' lists of the target sessions ``rows`` (int64, all of them by default); all rungs are
-             scored on these sessions, and those below the ranker on every session, too
+    ranked : target to the rankers' lists of the target sessions ``rows`` (int64, all of them by default), before they
+             are reranked; all rungs are scored on these sessions, and the classic ones on every session, too
     kept   : folder to be made for the hits of each session, which ``scripts.compare`` reads; beside it goes what
              the sources propose, which ``scripts.report`` draws
+
+    Raises
+    ------
+    InputError
+        If the pass sees the future, or a rung, a metric or the reranking lacks what it needs.
     """
     assert data.labels is not None
-    settings = run.settings
+    check_pass(data, run.prepared / data.name)
+    settings, ladder = run.settings, run.settings.ladder
     weights, k = settings.submissions.weights.by_target(), settings.submissions.k
-    log, labels = data.target_log, data.labels
-    rungs = _rungs(run, data, log)
-    hits = {rung: hits_by_target(lists, labels, k) for rung, lists in rungs.items()}
+    log, labels, sources = data.target_log, data.labels, open_sources(run, data)
+    lists = _baselines(run, data, [name for name in ladder if name in CLASSIC], log, sources)
     whole: dict[str, Any] = {}
     if rows is not None and rows.size < len(log):
+        hits = {rung: hits_by_target(found, labels, k) for rung, found in lists.items()}
         whole = {"sessions": len(log), "ladder": _evaluation(hits, log.groups, weights)["ladder"]}
         log, labels = log.take(rows), take_labels(labels, rows)
-        hits = {rung: {target: one.take(rows) for target, one in found.items()} for rung, found in hits.items()}
+        lists = {rung: {target: one.take(rows) for target, one in found.items()} for rung, found in lists.items()}
     for target in data.targets:
         if labels[target].aids.size == 0:
             print(f"  no session has a label for {target}: it is reported as absent, the total goes over the others")
-    hits["ranker"] = hits_by_target(ranked, labels, k)
+    others = [name for name in ladder if name not in (*CLASSIC, RANKER)]
+    lists |= _baselines(run, data, others, log, sources)
+    lists[RANKER] = {target: one.top(k) for target, one in ranked.items()}
+    names = [name for name in ladder if name != RANKER] + [RANKER] * (RANKER in ladder)
+    reranker = open_reranker(run, sources)
+    if reranker is not None:
+        lists[RERANKED] = reranker.apply_all(ranked, k)
+        names = [name for name in names if name != RANKER] + [RANKER, RERANKED]
+    lists = {name: lists[name] for name in names}
+
+    hits = {rung: hits_by_target(found, labels, k) for rung, found in lists.items()}
     KeptHits(np.arange(len(log)) if rows is None else rows, hits).save(kept)
-    sources = open_sources(run, data)
     proposals = Proposals({column: source for column, (source, _) in sources.columns.items()}, k, weights)
     recall = candidate_recall(sources, log, labels, data.targets, settings.rankers.chunk_sessions, proposals)
     write_json(kept.with_name(PROPOSALS), proposals.result())
     scores = _evaluation(hits, log.groups, weights, recall)
-    gain = bootstrap_total(hits["ranker"], log.groups, minus=hits["rules"], weights=weights)
-    scores["ranker_minus_rules"] = None if gain is None else [gain.low, gain.high]
-    codes, names = length_buckets(log.lengths)
-    slices = slice_scores(hits["ranker"], codes, names, weights)
-    scores["ranker_by_session_length"] = {name: one.as_json() for name, one in slices.items()}
+    scores["ranker_minus_rules"] = _difference(hits, RANKER, RULES, log.groups, weights)
+    scores["reranked_minus_ranker"] = _difference(hits, RERANKED, RANKER, log.groups, weights)
+    metrics: list[str] = [*settings.evaluation.metrics]
+    if reranker is not None and DIVERSITY not in metrics:
+        metrics.append(DIVERSITY)
+    catalogue = open_catalogue(run, data.fit, sources, DIVERSITY in metrics)
+    depths = settings.evaluation.k or (k,)
+    scores["metrics"] = {
+        rung: measure(found, labels, catalogue, log.groups, metrics, depths, weights) for rung, found in lists.items()
+    }
+    until_s = None if data.fit_until_ms is None else data.fit_until_ms // 1000
+    sliced = RANKER if RANKER in lists else names[-1]
+    scores["sliced"] = sliced
+    scores["slices"] = slices_of(
+        lists[sliced], labels, hits[sliced], log, data.fit, catalogue.counts, until_s, k, weights
+    )
     scores["sessions"] = len(log)
     if whole:
         scores["all_sessions"] = whole
     return scores
+
+
+def _difference(
+    hits: Mapping[str, Mapping[str, Hits]], rung: str, minus: str, groups: Rows, weights: Mapping[str, float]
+) -> list[float] | None:
+    """Interval of one rung's total minus another's; ``None`` if the ladder lacks one of them."""
+    if rung not in hits or minus not in hits:
+        return None
+    gain = bootstrap_total(hits[rung], groups, minus=hits[minus], weights=weights)
+    return None if gain is None else [gain.low, gain.high]
 
 
 def show(run: Run, pass_name: str) -> None:
@@ -168,9 +200,14 @@ def show(run: Run, pass_name: str) -> None:
     if "all_sessions" in scores:
         print(f"\nall {scores['all_sessions']['sessions']:,} sessions\n")
         print(ladder_table(scores["all_sessions"]["ladder"], run.settings.submissions.k))
-    if scores["ranker_minus_rules"]:
-        low, high = scores["ranker_minus_rules"]
-        print(f"\nranker minus rules, total: {spread(low, high)} (95 % interval, paired)")
+    for table in measures_tables(scores["metrics"]):
+        print(f"\n{table}")
+    targets = [target for target in TARGETS if scores["ladder"][scores["sliced"]][target] is not None]
+    print(f"\n{slices_table(scores['slices'], scores['sliced'], targets)}\n")
+    for rung, minus in ((RANKER, RULES), (RERANKED, RANKER)):
+        if scores[f"{rung}_minus_{minus}"]:
+            low, high = scores[f"{rung}_minus_{minus}"]
+            print(f"{rung} minus {minus}, total: {spread(low, high)} (95 % interval, paired)")
     if scores.get("drift"):
         most = list(scores["drift"].items())[:SHOWN_DRIFT]
         print("\nfeatures that drift most between the passes (Kolmogorov-Smirnov distance): ")

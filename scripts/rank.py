@@ -20,7 +20,8 @@ from scripts.settings import Settings
 
 
 def _settings(settings: Settings) -> Any:
-    return settings.model_dump(mode="json", include={"models", "candidates", "features", "rankers"})
+    parts = settings.model_dump(mode="json", include={"models", "candidates", "features", "rankers"})
+    return {**parts, "list_length": settings.rerank.list_length(settings.submissions.k)}
 
 
 def _inputs(run: Run, pass_name: str) -> list[Path]:
@@ -56,7 +57,8 @@ def _work(run: Run, pass_name: str, folder: Path) -> dict[str, Any]:
     for target, ranked in lists.items():
         (folder / "lists" / target).mkdir(parents=True)
         ranked.save(folder / "lists" / target)
-    write_predictions(folder / "out_of_fold.parquet", data.target_ids.gather(reported), open_items(run), lists)
+    k = run.settings.submissions.k
+    write_predictions(folder / "out_of_fold.parquet", data.target_ids.gather(reported), open_items(run), lists, k)
     return {"rows": matrix.aids.size, "sessions": int(reported.size)}
 
 

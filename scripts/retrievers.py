@@ -129,8 +129,8 @@ def _work(run: Run, pass_name: str, folder: Path) -> dict[str, Any]:
     return {"rows": data.fit.n_events, "left_out": left_out, "retrievers": figures}
 
 
-def make_one(run: Run, pass_name: str, name: str) -> None:
-    """Make the part of one retriever.
+def make_one(run: Run, pass_name: str, name: str) -> Path:
+    """Make the part of one retriever; return its folder.
 
     Raises
     ------
@@ -147,7 +147,7 @@ def make_one(run: Run, pass_name: str, name: str) -> None:
         remedy = f"--set models.retrievers.{name}.on=true" if not models.retrievers[name].on else "leave it out"
         raise InputError(f"--model {name}", None, reason, remedy)
     print(f"{NAME} ({pass_name}), {name} alone …", flush=True)
-    _make(run, data, name)
+    return _make(run, data, name)
 
 
 STAGE = Stage(NAME, FITTED, _settings, _inputs, _work, floors=FLOORS)

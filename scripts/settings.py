@@ -14,7 +14,9 @@ from events.settings import DataSettings, EventsSettings, SampleSettings, SplitS
 from events.shop.settings import ShopSettings
 from features.settings import FeaturesSettings
 from models.settings import ModelsSettings
+from rankers.rerank import RerankSettings
 from rankers.settings import RankersSettings
+from scripts.rungs import DEFAULT, EvaluationSettings, check_ladder
 from submissions.settings import SubmissionSettings
 
 REMEDY = "correct the key; README.md lists the settings"
@@ -38,10 +40,16 @@ class Settings(BaseModel):
     features: FeaturesSettings = FeaturesSettings()
     rankers: RankersSettings = RankersSettings()
     submissions: SubmissionSettings = SubmissionSettings()
+    ladder: tuple[str, ...] = Field(DEFAULT, description="rungs that the run is compared with, by name; scripts.rungs")
+    evaluation: EvaluationSettings = EvaluationSettings()
+    rerank: RerankSettings = RerankSettings()
 
     @model_validator(mode="after")
     def _names_fit(self) -> Self:
         with_retrievers(self.candidates, self.models)
+        check_ladder(self.ladder, self.candidates, self.models)
+        if max(self.evaluation.k, default=0) > self.submissions.k:
+            raise ValueError("evaluation.k must not be above submissions.k, the length of the lists")
         return self
 
     @property

@@ -16,10 +16,11 @@ from events.lists import Lists
 from events.passes import PassData
 from rankers.models import Rankers
 from rankers.scoring import score_log
-from scripts.artifacts import open_items, open_pass, open_scorer
+from scripts.artifacts import open_items, open_pass, open_scorer, open_sources
 from scripts.cli import stage_main
-from scripts.ladder import HITS, evaluate, show
+from scripts.ladder import HELPERS, HITS, PARTS, evaluate, show
 from scripts.pipeline import Run, Stage
+from scripts.reranking import open_reranker
 from scripts.settings import Settings
 from submissions.kaggle_csv import write_lists, write_submission
 from submissions.settings import SubmissionSettings
@@ -29,12 +30,18 @@ CSV = "submission.csv"
 
 
 def _settings(settings: Settings) -> Any:
-    return settings.model_dump(mode="json", include={"models", "candidates", "features", "rankers", "submissions"})
+    return settings.model_dump(mode="json", include=PARTS)
 
 
 def _inputs(run: Run, pass_name: str) -> list[Path]:
     own = [run.need(pass_name, stage) for stage in ("covisit", "retrievers", "candidates", "features")]
-    return [run.prepared / pass_name, run.prepared / ABSENT, *own, run.need("validation", "rank")]
+    return [
+        run.prepared / pass_name,
+        run.prepared / "items.parquet",
+        run.prepared / ABSENT,
+        *own,
+        run.need("validation", "rank"),
+    ]
 
 
 def write_valid(
@@ -76,14 +83,16 @@ def _with_absent(run: Run, data: PassData, lists: Mapping[str, Lists]) -> tuple[
 def _work(run: Run, pass_name: str, folder: Path) -> dict[str, Any]:
     data = open_pass(run, pass_name)
     scorer = open_scorer(run, data, Rankers.load(run.need("validation", "rank") / "models"))
-    lists = score_log(data.target_log, scorer, None, run.settings.rankers.chunk_sessions)
+    ranked = score_log(data.target_log, scorer, None, run.settings.rankers.chunk_sessions)
     items = open_items(run)
+    reranker = open_reranker(run, open_sources(run, data))
+    lists = ranked if reranker is None else reranker.apply_all(ranked, run.settings.submissions.k)
     ids, whole = _with_absent(run, data, lists)
     rows, warnings = write_valid(folder / CSV, ids, whole, items, run.settings.submissions)
     for warning in warnings:
         print(f"  {warning}")
     if data.labels is not None:
-        write_json(folder / "scores.json", evaluate(run, data, lists, folder / HITS))
+        write_json(folder / "scores.json", evaluate(run, data, ranked, folder / HITS))
     return {"rows": rows, "sessions": len(data.target_log)}
 
 
@@ -94,7 +103,7 @@ STAGE = Stage(
     _inputs,
     _work,
     floors=("events", "models", "candidates", "features", "rankers", "submissions"),
-    helpers=("artifacts", "ladder"),
+    helpers=HELPERS,
     publish=(CSV, "scores.json"),
 )
 

@@ -8,10 +8,13 @@ import numpy.typing as npt
 import polars as pl
 
 from events.columns import TARGETS, WEIGHTS
-from submissions.metrics import Hits
+from submissions.session_values import Counted
 
 BATCH = 2_000_000
 """Multinomial counts that are held at once."""
+
+QUANTUM = 2.0**-20
+"""Values that are no whole numbers are counted in steps of this size, so that their sums are exact in any order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +26,12 @@ class Interval:
     standard_error: float
 
 
-def _group_sums(hits: Mapping[str, Hits], groups: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """float64[2T, G] sums over each group: numerators of the T targets, then denominators. All are whole numbers."""
+def _group_sums(hits: Mapping[str, Counted], groups: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """float64[2T, G] sums over each group: numerators of the T targets, then denominators. All are whole quanta."""
     _, group = np.unique(groups, return_inverse=True)
     targets = [target for target in TARGETS if target in hits]
-    columns = [hits[target].hits for target in targets] + [hits[target].denominators for target in targets]
+    columns = [np.rint(hits[target].hits / QUANTUM) * QUANTUM for target in targets]
+    columns += [hits[target].denominators.astype(np.float64) for target in targets]
     n = int(group.max()) + 1 if group.size else 0
     return np.stack([np.bincount(group, weights=column, minlength=n) for column in columns])
 
@@ -42,10 +46,10 @@ def _totals(sums: npt.NDArray[np.float64], weights: npt.NDArray[np.float64]) -> 
 
 
 def bootstrap_total(
-    hits: Mapping[str, Hits],
+    hits: Mapping[str, Counted],
     groups: npt.NDArray[np.int64],
     *,
-    minus: Mapping[str, Hits] | None = None,
+    minus: Mapping[str, Counted] | None = None,
     weights: Mapping[str, float] = WEIGHTS,
     repeats: int = 1_000,
     level: float = 0.95,
@@ -53,7 +57,7 @@ def bootstrap_total(
 ) -> Interval | None:
     """Interval of the weighted total, or of its difference to ``minus`` on the same sessions.
 
-    hits, minus : target to the hits of S sessions
+    hits, minus : target to the hits of S sessions, or to a metric's values (``SessionValues``)
     groups      : int64[S] original session or user; groups are drawn with replacement, whole
 
     ``None`` if there is no label. Groups with equal sums are one cell of a multinomial draw, which has the same
@@ -76,7 +80,7 @@ def bootstrap_total(
     batch = max(1, BATCH // shares.size)
     for start in range(0, repeats, batch):
         counts = rng.multinomial(n_groups, shares, size=min(batch, repeats - start))
-        drawn = counts.astype(np.float64) @ values  # whole numbers below 2^53: exact in any order
+        drawn = counts.astype(np.float64) @ values  # whole quanta, below 2^53 of them: exact in any order
         total = _totals(drawn[:, :width], target_weights)
         totals.append(total if minus is None else total - _totals(drawn[:, width:], target_weights))
     known = np.concatenate(totals)

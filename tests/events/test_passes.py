@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -5,6 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from events import passes
 from events.errors import InputError
 from events.index import IdIndex
 from events.passes import PassData, build_passes
@@ -279,3 +281,32 @@ def test_a_damaged_pass_is_named(tmp_path: Path) -> None:
     (tmp_path / "prepared" / "validation" / "aids.npy").unlink()
     with pytest.raises(InputError, match=r"aids.npy"):
         PassData.load(tmp_path / "prepared" / "validation")
+
+
+def test_fixed_dates_and_the_end_of_what_is_known(tmp_path: Path) -> None:
+    train = written(tmp_path, "train", long_log(0, 60, range(20)))
+    last = build(tmp_path, train, validation="official", cut_ms=12 * DAY + 4500)["validation"]
+    dated = build(tmp_path, train, validation="dates", start="1970-01-10", until="1970-01-13")["validation"]
+    assert (dated.fit_until_ms, dated.n_train) == (9 * DAY, 27)
+    assert dated.n_targets == 6  # of the days 10 and 11: those that start at the cut are neither, as officially
+    assert int(dated.log.ts.max()) < 12 * DAY // 1000 <= int(last.log.ts.max())
+    weekly = build(tmp_path, train, days=3, until="1970-01-13")["validation"]
+    assert weekly.fit_until_ms == 9 * DAY
+    with pytest.raises(InputError, match=r"before split\.until"):
+        build(tmp_path, train, until=0, start=None)
+
+
+def test_a_share_of_the_users_is_held_out(tmp_path: Path) -> None:
+    train = written(tmp_path, "train", long_log(0, 200, range(20)))
+    passed = build(tmp_path, train, validation="users", share=0.25)["validation"]
+    assert passed.n_train + passed.n_targets == 200
+    assert 30 < passed.n_targets < 70
+
+
+def test_a_split_that_leaks_is_refused_and_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train = written(tmp_path, "train", long_log(0, 60, range(20)))
+    honest = passes.official
+    monkeypatch.setattr(passes, "official", lambda log, *rest: replace(honest(log, *rest), train=log))
+    with pytest.raises(InputError, match="the pass validation sees the future"):
+        build(tmp_path, train)
+    assert not (tmp_path / "prepared" / "validation").exists()

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from events.columns import TARGETS
 from events.errors import InputError
 from events.split import (
+    before,
     cut_as_given,
     cut_at,
     cut_everywhere,
@@ -18,11 +20,13 @@ from events.split import (
     every_position,
     hold_out_by_share,
     hold_out_by_time,
+    hold_out_users,
     last_share,
     leave_one_out,
     official,
     random_cuts,
     split_moment,
+    users,
     without_last,
 )
 from tests.events.logs import Session, raw_of, session, sessions_of
@@ -209,3 +213,28 @@ def test_a_log_without_its_hidden_events_gives_the_same_visible_ones(tmp_path: P
     assert sessions_of(cut_off.targets.visible) == sessions_of(whole)
     assert cut_off.targets.labels is not None
     assert cut_off.targets.labels["clicks"].aids.size == 0
+
+
+@given(sessions=logs(), until=st.integers(0, 21))
+@settings(max_examples=60, deadline=None)
+def test_the_log_as_it_was_at_a_moment(sessions: list[Session], until: int) -> None:
+    kept = [{**one, "events": [event for event in one["events"] if event["ts"] < until]} for one in sessions]
+    assert sessions_of(before(raw_of(sessions), until)) == [one for one in kept if one["events"]]
+
+
+def test_users_are_held_out_wholly_by_their_ids() -> None:
+    sessions = [session(i, *[(i % 7, 0, "clicks")] * 3) for i in range(2_000)]
+    log = raw_of(sessions)
+    log = replace(log, group_ids=pl.Series(np.arange(2_000) // 4))
+    train, whole = hold_out_users(log, 0.25, seed=5)
+    assert not set(train.groups) & set(whole.groups)
+    assert len(train) + len(whole) == 2_000
+    assert len(whole) % 4 == 0
+    assert abs(len(whole) - 500) < 90
+    other = hold_out_users(log, 0.25, seed=6)[1]
+    assert set(other.groups) != set(whole.groups)
+    part = log.take(np.arange(1, 2_000, 3))
+    assert set(hold_out_users(part, 0.25, seed=5)[1].groups) <= set(whole.groups)
+    split = users(log, 0.25, seed=5)
+    assert split.targets.several_rows
+    assert split.cut_ms is None
