@@ -14,7 +14,7 @@ from events.columns import HOUR
 from events.files import atomic_file
 from events.passes import SUBMISSION, VALIDATION, PassData
 from scripts import prepare
-from scripts.artifacts import open_items, open_matrices, open_pass, open_searchers
+from scripts.artifacts import artifacts_of, open_items, open_matrices, open_pass
 from scripts.cli import guarded, open_run, parser
 from scripts.pipeline import MANIFEST, Run, run_stage
 from submissions.explore_page import render
@@ -32,7 +32,7 @@ def _map(run: Run, data: PassData, items: npt.NDArray[np.int64]) -> tuple[ItemMa
     items : int64[n_items] events on each item
     """
     has = {stage: (run.stage_folder(data.name, stage) / MANIFEST).exists() for stage in ("retrievers", "covisit")}
-    searchers = open_searchers(run, data) if has["retrievers"] else {}
+    searchers = artifacts_of(run).searchers(data) if has["retrievers"] else {}
     matrices = open_matrices(run, data.name) if has["covisit"] else {}
     found, where = None, "neither retrievers nor covisit has run yet"
     if searchers:
