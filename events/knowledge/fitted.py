@@ -171,9 +171,9 @@ def fit_knowledge(
     return Knowledge(
         fitted,
         cold,
-        items.leaf,
-        items.parent,
-        items.brand,
+        fitted_first(items.leaf, fitted),
+        fitted_first(items.parent, fitted),
+        fitted_first(items.brand, fitted),
         items.price,
         items.published,
         age,
@@ -181,6 +181,21 @@ def fit_knowledge(
         None if users is None else _fit_users(users, log),
         int(future.sum()),
     )
+
+
+def fitted_first(codes: I32 | None, fitted: Flags) -> I32 | None:
+    """The codes numbered anew, those of fitted items first: so they do not depend on what other items there are.
+
+    >>> fitted_first(np.array([4, -1, 2, 7], np.int32), np.array([True, True, False, True])).tolist()
+    [0, -1, 2, 1]
+    """
+    if codes is None:
+        return None
+    first = np.unique(codes[fitted & (codes >= 0)])
+    order = np.concatenate([first, np.setdiff1d(codes[codes >= 0], first)])
+    numbers = np.empty(int(codes.max(initial=-1)) + 1, np.int32)
+    numbers[order] = np.arange(order.size, dtype=np.int32)
+    return np.where(codes >= 0, numbers[codes], UNKNOWN).astype(np.int32) if numbers.size else codes
 
 
 def _fit_users(users: UserColumns, log: SessionLog) -> Users | None:

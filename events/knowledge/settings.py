@@ -41,9 +41,9 @@ class KnowledgeSettings(Frozen):
     """Dimensions that hashed TF-IDF vectors of the text are brought down to."""
     vectors: tuple[VectorsSettings, ...] = ()
     cold: bool = False
-    """Whether items without an event in the fit may be proposed by what is known of them. Only where the table of items
-    is a catalogue that was known beforehand: of a table that was made from the log itself, those items are the very ones
-    of hidden events. Items published after the end of the fit are not proposed."""
+    """Whether items without an event in the fit may be proposed by what is known of them. Only where the table of
+    items is a catalogue that was known beforehand: of a table that was made from the log itself, those items are the
+    very ones of hidden events. Items published after the end of the fit are not proposed."""
 
     @model_validator(mode="after")
     def _names_differ(self) -> "KnowledgeSettings":
