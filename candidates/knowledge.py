@@ -53,7 +53,7 @@ class KnowledgeSource:
         if knowledge.n_items != log.n_items:
             raise ValueError(f"{self.name}: {knowledge.n_items} items are known, the log has {log.n_items}")
         self._vectors = knowledge_vectors(knowledge, self.settings)
-        self._described = self._vectors[:, :-1].any(axis=1)
+        self._described = np.any(self._vectors[:, :-1], axis=1)
         sample = log.slice(max(0, len(log) - self.settings.index.sample), len(log))
         queries = self._queries(sample)
         k = self.settings.k

@@ -84,4 +84,4 @@ class IdIndex:
         """
         if not path.exists():
             raise InputError(path, None, "no such file", "run the stage prepare first")
-        return cls(pl.read_parquet(path)["id"])
+        return cls(pl.read_parquet(path, columns=["id"])["id"])

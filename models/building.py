@@ -65,6 +65,11 @@ def build_retriever(name: str, settings: AnyRetriever, conditions: Conditions) -
             return _custom(name, settings)
 
 
+def reads_knowledge(settings: AnyRetriever) -> bool:
+    """Whether what is known of items and sessions is of any use to a retriever of these settings."""
+    return isinstance(settings, TwoTowerSettings)
+
+
 def _sequence(
     name: str, settings: SequenceSettings, threads: int, work: Path | None, knowledge: Knowledge | None
 ) -> Retriever:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from events.arrays import F32, I32, I64, Flags
+from events.arrays import F32, F64, I32, I64, Flags
 from events.knowledge.fitted import Knowledge
 from models.two_tower_settings import TwoTowerSettings
 
@@ -79,9 +79,10 @@ class ItemTower(nn.Module):
         events[: counts.size] = np.log1p(counts)
         columns = [events[:, None]]
         if features.numeric is not None:
-            columns.append(features.numeric)
+            columns.append(features.numeric.astype(np.float64))
+        raw = np.hstack(columns)
         # The last row is an item without events.
-        numbers = standardise(np.vstack([np.hstack(columns), np.zeros((1, _width(columns)))]), counts.size)
+        numbers = standardise(np.vstack([raw, np.zeros((1, raw.shape[1]))]), counts.size)
         self.register_buffer("numbers", torch.from_numpy(numbers[:-1].copy()), persistent=False)
         self.without_events = float(numbers[-1, 0])
         codes = np.zeros((rows, 0), np.int32) if features.categorical is None else features.categorical
@@ -137,11 +138,7 @@ class ItemTower(nn.Module):
         return made
 
 
-def _width(columns: list[F32]) -> int:
-    return sum(column.shape[1] for column in columns)
-
-
-def standardise(numbers: F32, n: int | None = None) -> F32:
+def standardise(numbers: F32 | F64, n: int | None = None) -> F32:
     """float32[rows, F] columns brought to mean 0 and deviation 1 of their first n rows (of all), unknown ones 0."""
     wide = numbers.astype(np.float64)
     known = np.isfinite(wide)

@@ -8,10 +8,12 @@ from events.lists import Lists
 from events.passes import PassData
 from features.assemble import FeatureBuilder
 from features.items import ItemTable
+from features.knowledge import KnowledgeTable
 from models.building import Conditions, build_retriever, why_left_out
 from models.searcher import Searcher
 from rankers.models import Rankers
 from rankers.scoring import Scorer
+from scripts.knowledge import open_knowledge
 from scripts.pipeline import Run
 
 
@@ -44,7 +46,7 @@ def open_matrices(run: Run, pass_name: str) -> dict[str, Lists]:
 def open_searchers(run: Run, data: PassData) -> dict[str, Searcher]:
     """The fitted retrievers of a pass with their indices, memory-mapped, in the order of the settings."""
     folder, models = run.need(data.name, "retrievers"), run.settings.models
-    conditions = Conditions(models.seed, run.settings.n_threads)
+    conditions = Conditions(models.seed, run.settings.n_threads, knowledge=open_knowledge(run, data.name))
     return {
         name: Searcher.load(folder / name, build_retriever(name, one, conditions), models.index)
         for name, one in models.retrievers.items()
@@ -65,6 +67,7 @@ def new_sources(run: Run, data: PassData) -> SourceSet:
         sessions,
         data.n_train,
         settings.models,
+        open_knowledge(run, data.name),
     )
 
 
@@ -74,14 +77,29 @@ def open_sources(run: Run, data: PassData) -> SourceSet:
     return new_sources(run, data).load(folder, open_matrices(run, data.name), open_searchers(run, data))
 
 
-def open_builder(run: Run, data: PassData, sources: SourceSet, items: ItemTable | None = None) -> FeatureBuilder:
-    """The feature builder of a pass, with its fitted tables (or the item table given)."""
+def open_builder(
+    run: Run,
+    data: PassData,
+    sources: SourceSet,
+    items: ItemTable | None = None,
+    known: KnowledgeTable | None = None,
+) -> FeatureBuilder:
+    """The feature builder of a pass, with its fitted tables (or those given)."""
     table = ItemTable.load(run.need(data.name, "features") / "items") if items is None else items
     columns = tuple(sources.columns)
     matrices = open_matrices(run, data.name)
-    settings = run.settings
+    settings, knowledge = run.settings, sources.knowledge
+    if knowledge is not None and known is None:
+        known = KnowledgeTable.load(run.need(data.name, "features") / "knowledge")
     return FeatureBuilder(
-        settings.features, data.fit.has, columns, table, matrices, settings.n_threads, sources.searchers
+        settings.features,
+        data.fit.has,
+        columns,
+        table,
+        matrices,
+        settings.n_threads,
+        sources.searchers,
+        None if knowledge is None or known is None else (knowledge, known),
     )
 
 

@@ -49,7 +49,7 @@ STAGE = Stage(
     _inputs,
     _work,
     floors=("events", "models", "candidates", "features", "rankers", "submissions"),
-    helpers=("artifacts", "ladder"),
+    helpers=("artifacts", "knowledge", "ladder"),
     publish=("scores.json",),
 )
 

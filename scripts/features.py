@@ -20,10 +20,12 @@ from events.passes import PassData
 from features.assemble import FeatureBuilder
 from features.drift import Summary, summary
 from features.items import fit_items
+from features.knowledge import fit_table
 from rankers.folds import sample_sessions
 from rankers.matrix import MatrixWriter
 from scripts.artifacts import open_builder, open_pass, open_sources, say_left_out
 from scripts.cli import stage_main
+from scripts.knowledge import tables
 from scripts.pipeline import PASSES, Run, Stage
 from scripts.settings import Settings
 
@@ -35,13 +37,14 @@ Built = tuple[Rows, Candidates, npt.NDArray[np.float32]]
 
 
 def _settings(settings: Settings) -> Any:
-    kept: dict[str, Any] = settings.model_dump(mode="json", include={"models", "candidates", "features"})
+    kept: dict[str, Any] = settings.model_dump(mode="json", include={"models", "candidates", "features", "knowledge"})
     return kept | {"rankers": settings.rankers.sampling()}
 
 
 def _inputs(run: Run, pass_name: str) -> list[Path]:
     return [
         run.prepared / pass_name,
+        *tables(run, pass_name),
         *(run.need(pass_name, stage) for stage in ("covisit", "retrievers", "candidates")),
     ]
 
@@ -66,7 +69,14 @@ def _work(run: Run, pass_name: str, folder: Path) -> dict[str, Any]:
     items = fit_items(data.fit, settings.features, settings.n_threads)
     (folder / "items").mkdir()
     items.save(folder / "items")
-    builder = open_builder(run, data, sources, items)
+    known = None
+    if sources.knowledge is None:
+        print("  without knowledge: the shop has no table of what its items or sessions are")
+    else:
+        known = fit_table(data.fit, sources.knowledge, settings.features)
+        (folder / "knowledge").mkdir()
+        known.save(folder / "knowledge")
+    builder = open_builder(run, data, sources, items, known)
     say_left_out("feature", {feature.name: feature.reason for feature in builder.left_out})
     log = data.target_log
     labelled = pass_name == "validation" and data.labels is not None

@@ -48,7 +48,7 @@ STAGE = Stage(
     _inputs,
     _work,
     floors=("events", "models", "candidates", "features", "rankers", "submissions"),
-    helpers=("artifacts", "ladder"),
+    helpers=("artifacts", "knowledge", "ladder"),
     publish=(CSV, "scores.json"),
 )
 

@@ -199,10 +199,10 @@ def fitted_first(codes: I32 | None, fitted: Flags) -> I32 | None:
 
 
 def _fit_users(users: UserColumns, log: SessionLog) -> Users | None:
-    columns = [*users.numeric.values(), *users.categorical.values()]
-    if not columns:
+    sizes = [len(one) for one in users.numeric.values()] + [len(one) for one in users.categorical.values()]
+    if not sizes:
         return None
-    rows = len(columns[0])
+    rows = sizes[0]
     numeric = np.stack([*users.numeric.values()], axis=1) if users.numeric else np.zeros((rows, 0), np.float32)
     ranks = [_by_frequency(names, log.sessions) for names in users.categorical.values()]
     categorical = np.stack(ranks, axis=1) if ranks else np.zeros((rows, 0), np.int32)

@@ -66,7 +66,7 @@ def read_items(path: Path, settings: KnowledgeSettings) -> ItemColumns:
         If a column is of another type, a price is negative or infinite, or a name in a path is null.
     """
     there = pl.read_parquet_schema(path)
-    names = [name for name in settings.columns if name in there]
+    names: list[str] = [name for name in settings.columns if name in there]
     for name in names:
         wanted, fits = KINDS[name]
         if there[name] != pl.Null and not fits(there[name]):
@@ -95,16 +95,14 @@ def _categories(paths: pl.Series, file: Path) -> tuple[I32 | None, I32 | None]:
     """Codes of whole paths, and of paths without their leaves."""
     if paths.list.eval(pl.element().is_null().any()).list.any().any():
         raise InputError(file, None, "a category path holds a null", REMEDY)
-    # A byte that no name holds keeps ["a", "b c"] and ["a b", "c"] apart.
-    whole = paths.list.join("\x00")
-    whole = (
-        whole.to_frame("path").select(pl.when(paths.list.len() > 0).then(pl.col("path")).otherwise(None)).to_series()
+    path = pl.col("path")
+    depth = path.list.len().fill_null(0).cast(pl.Int64)
+    # A character that no name holds keeps ["a", "b c"] and ["a b", "c"] apart.
+    both = pl.DataFrame({"path": paths}).select(
+        leaf=pl.when(depth > 0).then(path.list.join("\x00")),
+        parent=pl.when(depth > 1).then(path.list.head((depth - 1).clip(0)).list.join("\x00")),
     )
-    above = paths.list.head(pl.Series((paths.list.len().fill_null(0).cast(pl.Int64) - 1).clip(0))).list.join("\x00")
-    above = (
-        above.to_frame("path").select(pl.when(paths.list.len() > 1).then(pl.col("path")).otherwise(None)).to_series()
-    )
-    return _codes(whole), _codes(above)
+    return _codes(both["leaf"]), _codes(both["parent"])
 
 
 def _codes(names: pl.Series) -> I32 | None:

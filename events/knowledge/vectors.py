@@ -77,7 +77,8 @@ def _read_npy(path: Path) -> F64:
     if vectors.ndim != 2 or vectors.dtype.kind != "f":
         problem = f"an array {vectors.dtype} of {vectors.ndim} dimensions"
         raise InputError(path, None, problem, "give float[n, d], a row an item")
-    return vectors.astype(np.float64)
+    wide: F64 = vectors.astype(np.float64)
+    return wide
 
 
 def _read_parquet(path: Path) -> tuple[pl.Series, F64]:

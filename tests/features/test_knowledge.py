@@ -1,23 +1,25 @@
 """Features from knowledge: the twin, chunks and threads, what is lacking, and whether they help where they should."""
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
+import lightgbm as lgb
 import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from candidates.pool import Arena
+from candidates.pool import Arena, Candidates
 from events.errors import InputError
 from events.knowledge.fitted import Knowledge
-from events.log import NEEDS
+from events.log import NEEDS, SessionLog
 from features import assemble
 from features.assemble import FeatureBuilder
 from features.items import fit_items
 from features.knowledge import KnowledgeTable, fit_table, knowledge_blocks
-from features.settings import FeaturesSettings
+from features.settings import FeaturesSettings, Group
 from tests.features.chunks import SETS, Chunk, random_chunk, take_sessions
 from tests.features.knowledge_twin import knowledge_twin, random_knowledge
 
@@ -127,3 +129,61 @@ def test_the_table_is_saved_and_checked(tmp_path: Path) -> None:
     (tmp_path / "names.json").write_text("[]")
     with pytest.raises(InputError, match="disagree"):
         KnowledgeTable.load(tmp_path)
+
+
+def planted(seed: int, n: int = 700, sorts: int = 20, each: int = 10) -> tuple[Chunk, np.ndarray, np.ndarray]:
+    """Sessions of random items whose next item is of the last one's category; 12 candidates each, one of them that.
+
+    Returns the chunk, the categories, and bool[rows] of the next items.
+    """
+    rng = np.random.default_rng(seed)
+    leaf = rng.permutation(np.arange(sorts * each) // each).astype(np.int32)
+    rows, pools, labels = [], [], []
+    for _ in range(n):
+        seen = rng.integers(0, leaf.size, 4)
+        following = rng.choice(np.flatnonzero(leaf == leaf[seen[-1]]))
+        pool = np.unique(np.append(rng.choice(np.flatnonzero(leaf != leaf[seen[-1]]), 11, replace=False), following))
+        rows.append(seen.tolist())
+        pools.append(pool)
+        labels.append(pool == following)
+    log = SessionLog.of(rows, n_items=leaf.size)
+    offsets = np.concatenate([[0], np.cumsum([len(pool) for pool in pools])]).astype(np.int64)
+    aids = np.concatenate(pools).astype(np.int32)
+    nothing = np.full((1, aids.size), -1, np.int16), np.full((1, aids.size), np.nan, np.float32)
+    return Chunk(log, Candidates(offsets, aids, ("any",), *nothing), {}), leaf, np.concatenate(labels)
+
+
+def hit_rate(groups: tuple[Group, ...], leaf: np.ndarray, chunk: Chunk, labels: np.ndarray) -> float:
+    """Share of the last 200 sessions whose next item a LambdaRank model of the others puts first."""
+    constants = FeaturesSettings(groups=groups)
+    log, offsets = chunk.log, chunk.candidates.offsets
+    known = Knowledge(np.ones(log.n_items, np.bool_), np.zeros(log.n_items, np.bool_), leaf=leaf)
+    builder = FeatureBuilder(
+        constants,
+        log.has,
+        chunk.candidates.names,
+        fit_items(log, constants),
+        {},
+        knowledge=(known, fit_table(log, known, constants)),
+    )
+    matrix = builder.build(log, chunk.candidates, Arena())
+    split = len(log) - 200
+    rows = int(offsets[split])
+    data = lgb.Dataset(matrix[:rows], labels[:rows], group=np.diff(offsets)[:split])
+    settings = {"objective": "lambdarank", "num_threads": 1, "verbose": -1, "min_data_in_leaf": 5, "seed": 1}
+    scores = np.asarray(lgb.train(settings, data, 15).predict(matrix[rows:]))
+    hits = [
+        labels[begin:end][np.argmax(scores[begin - rows : end - rows])]
+        for begin, end in itertools.pairwise(offsets[split:].tolist())
+    ]
+    return float(np.mean(hits))
+
+
+def test_the_category_decides_and_the_features_find_it() -> None:
+    chunk, leaf, labels = planted(1)
+    others: tuple[Group, ...] = ("item", "session", "match", "pair")
+    noise = np.random.default_rng(9).permutation(leaf).astype(np.int32)
+    assert hit_rate((*others, "knowledge"), leaf, chunk, labels) > 0.95  # a guess has .08
+    # The last item itself is a candidate only if it is the next one, too: that much the others can learn.
+    assert hit_rate(others, leaf, chunk, labels) < 0.35
+    assert hit_rate((*others, "knowledge"), noise, chunk, labels) < 0.35

@@ -56,7 +56,6 @@ def test_a_cold_item_is_found_by_its_category() -> None:
         assert built.known.all()
         assert found.recall is not None
         recalls.append(found.recall)
-    print(recalls)
     assert recalls[0] > 2.5 * 30 / 180  # a guess has 30 of 180
     assert recalls[1] < recalls[0] - 0.2
     plain = TwoTower("two_tower", small(3, length=4)).fit(train)
