@@ -39,7 +39,8 @@ DESCRIBED = 8
 CHUNK = 8_192
 MATRICES = ("clicks", "carts_orders", "buy2buy")
 AFFINITY: tuple[Group, ...] = ("affinity",)
-ALL: tuple[Group, ...] = FeaturesSettings().groups
+ALL: tuple[Group, ...] = tuple(group for group in FeaturesSettings().groups if group != "knowledge")
+"""The shop has no table of items."""
 SPACES = {"item2vec": (64, ()), "two_tower": (32, TARGETS), "gru4rec": (48, TARGETS), "sasrec": (48, TARGETS)}
 """Dimensions and targets of the default retrievers."""
 

@@ -8,6 +8,7 @@ from candidates.external import External
 from candidates.history import History
 from candidates.item_cf import ItemCf
 from candidates.item_knn import ItemKnn
+from candidates.knowledge import KnowledgeSource
 from candidates.neighbours import Neighbours
 from candidates.popularity import Popularity
 from candidates.recipes import usable_recipes
@@ -19,6 +20,7 @@ from candidates.settings import (
     HistorySettings,
     ItemCfSettings,
     ItemKnnSettings,
+    KnowledgeSourceSettings,
     NeighboursSettings,
     PopularitySettings,
     RetrieverSourceSettings,
@@ -33,6 +35,7 @@ from candidates.user_cf import UserCf
 from candidates.walks import Walks
 from events.errors import InputError
 from events.index import IdIndex
+from events.knowledge.fitted import Knowledge
 from events.lists import Lists
 from events.plugins import load_object
 from models.building import why_left_out as why_no_retriever
@@ -50,6 +53,7 @@ class Shared:
     first_session: int = 0
     threads: int = 1
     searchers: Mapping[str, Searcher] = field(default_factory=dict)
+    knowledge: Knowledge | None = None
 
 
 def build_source(name: str, settings: SourceSettings, shared: Shared) -> Source:
@@ -79,6 +83,10 @@ def build_source(name: str, settings: SourceSettings, shared: Shared) -> Source:
             return Walks(name, settings, shared.matrices[settings.matrix])
         case RetrieverSourceSettings():
             return Embedding(name, settings, shared.searchers[settings.retriever])
+        case KnowledgeSourceSettings():
+            if shared.knowledge is None:
+                raise ValueError(f"{name}: nothing is known of the items")
+            return KnowledgeSource(name, settings, shared.knowledge, shared.threads)
         case RulesSettings():
             from candidates.rules import Rules  # brings pandas, which nothing else here needs
 
@@ -92,9 +100,13 @@ def build_source(name: str, settings: SourceSettings, shared: Shared) -> Source:
 
 
 def why_left_out(
-    name: str, settings: CandidatesSettings, has: frozenset[str], models: ModelsSettings | None = None
+    name: str,
+    settings: CandidatesSettings,
+    has: frozenset[str],
+    models: ModelsSettings | None = None,
+    knowledge: Knowledge | None = None,
 ) -> str | None:
-    """Why a shop with the columns ``has`` cannot serve a source; ``None`` if it can."""
+    """Why a shop with the columns ``has`` and this knowledge cannot serve a source; ``None`` if it can."""
     source = settings.sources[name]
     if isinstance(source, NeighboursSettings | WalksSettings):
         reason = usable_recipes(settings.recipes, has)[1].get(source.matrix)
@@ -102,6 +114,12 @@ def why_left_out(
     if isinstance(source, RetrieverSourceSettings):
         reason = "there are none" if models is None else why_no_retriever(source.retriever, models, has)
         return None if reason is None else f"there is no retriever {source.retriever}, because {reason}"
+    if isinstance(source, KnowledgeSourceSettings):
+        if knowledge is None or not (knowledge.codes or knowledge.spaces):
+            return "the shop knows no category, brand or text of its items, and there are no vectors"
+        if source.items == "cold" and not knowledge.cold.any():
+            return "there are no cold items to propose (see knowledge.cold)"
+        return None
     if isinstance(source, CustomSettings):
         missing = _custom(name, source).needs - has
         return f"the shop has no {' and no '.join(sorted(missing))}" if missing else None

@@ -6,12 +6,16 @@ from pathlib import Path
 from candidates.settings import CandidatesSettings
 from candidates.source_set import SourceSet
 from events.index import IdIndex
+from events.knowledge.fitted import Knowledge
 from events.lists import Lists
 from events.passes import PassData
 from events.stages import need_stage
 from models.building import Conditions, build_retriever, why_left_out
 from models.searcher import Searcher
 from models.settings import ModelsSettings
+
+KNOWLEDGE = "knowledge"
+"""Folder of a pass, if its shop knows anything of items or sessions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +51,15 @@ class Artifacts:
         names = [name for name in self.candidates.recipes if (folder / name).is_dir()]
         return {name: Lists.load(folder / name) for name in names}
 
+    def knowledge(self, pass_name: str) -> Knowledge | None:
+        """What is known of the items and sessions of a pass, if anything is."""
+        folder = self.folder / pass_name / KNOWLEDGE
+        return Knowledge.load(folder) if folder.is_dir() else None
+
     def searchers(self, data: PassData) -> dict[str, Searcher]:
         """The fitted retrievers of a pass with their indices, in the order of the settings."""
-        folder, conditions = self.need(data.name, "retrievers"), Conditions(self.models.seed, self.threads)
+        folder = self.need(data.name, "retrievers")
+        conditions = Conditions(self.models.seed, self.threads, knowledge=self.knowledge(data.name))
         return {
             name: Searcher.load(folder / name, build_retriever(name, one, conditions), self.models.index)
             for name, one in self.models.retrievers.items()
@@ -60,8 +70,8 @@ class Artifacts:
         """The sources that this shop can serve, not yet fitted."""
         # Files with candidates from elsewhere name the target sessions by the source's ids.
         sessions = None if data.several_rows else IdIndex(data.target_ids)
-        has, items = data.fit.has, self.items()
-        return SourceSet.of(self.candidates, has, self.threads, items, sessions, data.n_train, self.models)
+        has, items, known = data.fit.has, self.items(), self.knowledge(data.name)
+        return SourceSet.of(self.candidates, has, self.threads, items, sessions, data.n_train, self.models, known)
 
     def sources(self, data: PassData) -> SourceSet:
         """The fitted sources of a pass."""

@@ -9,10 +9,13 @@ from pydantic import Field, model_validator
 from candidates.recipes import Recipe, TypeWeights
 from events.columns import DAY, TARGETS
 from events.settings import Frozen, merge_named
+from models.index_settings import IndexSettings
 from models.settings import ModelsSettings
 
 Depth = Annotated[int, Field(ge=1, le=10_000)]
 """Items of a source that enter the pool."""
+
+Weight = Annotated[float, Field(ge=0)]
 
 Name = Annotated[str, Field(pattern=r"^\w+$")]
 """Name of a recipe or a source: letters, digits and underscores, as it names folders and columns."""
@@ -161,6 +164,27 @@ class RetrieverSourceSettings(Frozen):
     """Its name. A retriever that no source names has a source of its own name."""
 
 
+class KnowledgeSourceSettings(Frozen):
+    """Items that are like the session's last ones by what is known of them (``[knowledge]``)."""
+
+    kind: Literal["knowledge"] = "knowledge"
+    k: Depth = 40
+    items: Literal["all", "cold"] = "all"
+    """``cold`` proposes none but items without an event in the fit; these need ``knowledge.cold``."""
+    tail: Annotated[int, Field(ge=1)] = 5
+    """Last events of the session that are looked up."""
+    half_life: Annotated[float, Field(gt=0)] = 2
+    """Events after which one weighs half."""
+    category: Weight = 1.0
+    """Weight of the category; the parent category has half of it."""
+    brand: Weight = 0.5
+    text: Weight = 1.0
+    vectors: Weight = 1.0
+    """Weight of each kind of the user's vectors."""
+    exclude_seen: bool = True
+    index: IndexSettings = IndexSettings()
+
+
 class RulesSettings(Frozen):
     """A Python function on one session, run by pandarallel."""
 
@@ -206,6 +230,7 @@ SourceSettings = Annotated[
     | UserCfSettings
     | WalksSettings
     | RetrieverSourceSettings
+    | KnowledgeSourceSettings
     | RulesSettings
     | ExternalSettings
     | CustomSettings,

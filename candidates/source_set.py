@@ -15,6 +15,7 @@ from candidates.threads import even_bounds, work_through
 from events.errors import InputError
 from events.files import read_json, write_json
 from events.index import IdIndex
+from events.knowledge.fitted import Knowledge
 from events.lists import Lists
 from events.log import SessionLog
 from models.searcher import Encoded, Searcher
@@ -34,6 +35,7 @@ class SourceSet:
     items, sessions : indices of the source ids, for candidates from files; those of sessions begin with the row
                       ``first_session`` of the log
     searchers : the fitted retrievers by name, handed to :meth:`fit` or :meth:`load`
+    knowledge : what is known of the pass's items, if anything
     """
 
     settings: CandidatesSettings
@@ -45,6 +47,7 @@ class SourceSet:
     left_out: dict[str, str] = field(default_factory=dict)
     sources: dict[str, Source] = field(default_factory=dict)
     searchers: Mapping[str, Searcher] = field(default_factory=dict)
+    knowledge: Knowledge | None = None
 
     @classmethod
     def of(
@@ -56,13 +59,14 @@ class SourceSet:
         sessions: IdIndex | None = None,
         first_session: int = 0,
         models: ModelsSettings | None = None,
+        knowledge: Knowledge | None = None,
     ) -> "SourceSet":
         """The sources that a log with the columns ``has`` can serve, not yet fitted; with one for each retriever."""
         if models is not None:
             settings = with_retrievers(settings, models)
-        reasons = {name: why_left_out(name, settings, has, models) for name in settings.sources}
+        reasons = {name: why_left_out(name, settings, has, models, knowledge) for name in settings.sources}
         left_out = {name: reason for name, reason in reasons.items() if reason is not None}
-        return cls(settings, has, threads, items, sessions, first_session, left_out)
+        return cls(settings, has, threads, items, sessions, first_session, left_out, knowledge=knowledge)
 
     def fit(
         self, log: SessionLog, matrices: Mapping[str, Lists], searchers: Mapping[str, Searcher] | None = None
@@ -106,7 +110,9 @@ class SourceSet:
         return self
 
     def _build(self, matrices: Mapping[str, Lists], without_retrievers: bool) -> dict[str, Source]:
-        shared = Shared(matrices, self.items, self.sessions, self.first_session, self.threads, self.searchers)
+        shared = Shared(
+            matrices, self.items, self.sessions, self.first_session, self.threads, self.searchers, self.knowledge
+        )
         return {
             name: build_source(name, source, shared)
             for name, source in self.settings.sources.items()

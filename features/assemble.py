@@ -9,10 +9,12 @@ import numpy.typing as npt
 
 from candidates.pool import Arena, Candidates
 from events.columns import HOUR
+from events.knowledge.fitted import Knowledge
 from events.lists import Lists
 from events.log import SessionLog
 from features.affinity import AffinityBlock, affinity_features
 from features.items import ItemBlock, ItemTable, item_features
+from features.knowledge import KnowledgeTable, knowledge_blocks
 from features.match import MatchBlock, match_features
 from features.pairs import PAIR_FEATURES, PairBlock
 from features.registry import Block, Feature, LeftOut, check_unique, choose, pick
@@ -44,6 +46,7 @@ class FeatureBuilder:
         threads: int = 1,
         searchers: Mapping[str, Searcher] | None = None,
         tables: Mapping[str, npt.NDArray[np.float32]] | None = None,
+        knowledge: tuple[Knowledge, KnowledgeTable] | None = None,
     ) -> None:
         """Choose the blocks.
 
@@ -53,6 +56,7 @@ class FeatureBuilder:
         matrices  : name to the neighbour lists of all items (a co-visitation matrix)
         searchers : name to the pass's fitted retriever; the pools come with their sessions encoded by each
         tables    : those of another builder of the same pass and settings; those that are missing are made
+        knowledge : what is known of the pass's items and sessions, if anything, and the table fitted on it
         """
         self._has, self._columns, self._threads = has, columns, threads
         self.left_out: tuple[LeftOut, ...] = ()
@@ -66,6 +70,8 @@ class FeatureBuilder:
         self._encoders = tuple(searchers or {})
         for name, searcher in (searchers or {}).items():
             self._add_similarity(settings, name, searcher)
+        if knowledge is not None:
+            self._add_knowledge(settings, *knowledge)
         self.features: tuple[Feature, ...] = tuple(f for block in self._blocks for f in block.features)
         check_unique(self.features)
 
@@ -125,6 +131,12 @@ class FeatureBuilder:
             self.tables[lengths_name(name, i)] = block.lengths
             chosen, _ = self._choose(block.features, settings)
             if chosen:  # all of them: they need the same
+                self._blocks.append(block)
+
+    def _add_knowledge(self, settings: FeaturesSettings, knowledge: Knowledge, table: KnowledgeTable) -> None:
+        for block in knowledge_blocks(knowledge, table, settings):
+            chosen, _ = self._choose(block.features, settings)
+            if chosen:  # all of them, likewise
                 self._blocks.append(block)
 
     def build(self, log: SessionLog, candidates: Candidates, arena: Arena) -> npt.NDArray[np.float32]:

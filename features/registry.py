@@ -10,7 +10,7 @@ import numpy.typing as npt
 from candidates.pool import Candidates
 from events.log import SessionLog
 
-GROUPS = ("sources", "pool", "item", "session", "match", "pair", "affinity", "similarity")
+GROUPS = ("sources", "pool", "item", "session", "match", "pair", "affinity", "similarity", "knowledge")
 """Groups of features, in the order of their columns."""
 
 DTYPE = "float32"

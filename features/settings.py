@@ -5,7 +5,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-Group = Literal["sources", "pool", "item", "session", "match", "pair", "affinity", "similarity"]
+Group = Literal["sources", "pool", "item", "session", "match", "pair", "affinity", "similarity", "knowledge"]
 
 
 class FeaturesSettings(BaseModel):
@@ -14,7 +14,7 @@ class FeaturesSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     groups: tuple[Group, ...] = Field(
-        ("sources", "pool", "item", "session", "match", "pair", "affinity", "similarity"),
+        ("sources", "pool", "item", "session", "match", "pair", "affinity", "similarity", "knowledge"),
         description="groups of features that are on",
     )
     source_scores: tuple[Literal["zscore", "share"], ...] = Field(

@@ -1,10 +1,20 @@
 """The table of all features, ``features/FEATURES.md``, generated: ``python -m features.table``."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from events.files import atomic_file
 from features.affinity import affinity_features
 from features.items import item_features
+from features.knowledge import (
+    AGE_FEATURES,
+    PRICE_FEATURES,
+    WORDS,
+    code_features,
+    space_features,
+    table_features,
+    user_features,
+)
 from features.match import match_features
 from features.pairs import PAIR_FEATURES
 from features.registry import DTYPE, Feature
@@ -23,7 +33,16 @@ each column of the pool, `<matrix>` for each co-visitation matrix, `<retriever>`
 `_place`, for each of its targets, if it has any (`<name>_<target>`). What a retriever needs these need, too; where it
 does not know the item or the session, they have no value. An item's *share* for another is the score in its neighbour
 list divided by the list's sum. Ages in the session are measured from its last event.
+
+The group `knowledge` is there where the shop has a table of items or sessions: `leaf` is the whole category path,
+`parent` the path without its last part, `<space>` is `text` or vectors that the user supplies, `<number>` and
+`<category>` are columns of the table of sessions.
 """
+
+USERS = tuple(
+    replace(feature, name=f"user_<{column}>")
+    for feature, column in zip(user_features(("<number>",), ("<category>",)), ("number", "category"), strict=True)
+)
 
 
 def all_features(settings: FeaturesSettings) -> tuple[Feature, ...]:
@@ -38,6 +57,12 @@ def all_features(settings: FeaturesSettings) -> tuple[Feature, ...]:
         *affinity_features("<matrix>"),
         *similarity_features("<retriever>"),
         *own_features("<retriever>"),
+        *table_features(tuple(WORDS), True, settings.windows_days[-1]),
+        *(feature for code in WORDS for feature in code_features(code)),
+        *PRICE_FEATURES,
+        *AGE_FEATURES,
+        *space_features("<space>"),
+        *USERS,
     )
 
 

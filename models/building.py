@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from events.errors import InputError
+from events.knowledge.fitted import Knowledge
 from events.plugins import load_object
 from models.bert4rec_settings import BERT4RecSettings
 from models.factor_settings import AlsSettings, BprSettings
@@ -22,12 +23,14 @@ class Conditions:
 
     work     : folder for checkpoints of a long fit, made by whoever needs it; ``None`` for none
     progress : whether bars may be shown (on a terminal)
+    knowledge : what is known of the pass's items and sessions, which the two towers read; ``None`` if nothing
     """
 
     seed: int = 0
     threads: int = 1
     work: Path | None = None
     progress: bool = False
+    knowledge: Knowledge | None = None
 
 
 def build_retriever(name: str, settings: AnyRetriever, conditions: Conditions) -> Retriever:
@@ -41,7 +44,7 @@ def build_retriever(name: str, settings: AnyRetriever, conditions: Conditions) -
     seed, threads, work, progress = conditions.seed, conditions.threads, conditions.work, conditions.progress
     match settings:
         case SequenceSettings():
-            return _sequence(name, _seeded(settings, seed), threads, work)
+            return _sequence(name, _seeded(settings, seed), threads, work, conditions.knowledge)
         case Item2VecSettings():
             from models.item2vec import Item2Vec
 
@@ -62,12 +65,22 @@ def build_retriever(name: str, settings: AnyRetriever, conditions: Conditions) -
             return _custom(name, settings)
 
 
-def _sequence(name: str, settings: SequenceSettings, threads: int, work: Path | None) -> Retriever:
+def reads_knowledge(settings: AnyRetriever) -> bool:
+    """Whether what is known of items and sessions is of any use to a retriever of these settings."""
+    return isinstance(settings, TwoTowerSettings)
+
+
+def _sequence(
+    name: str, settings: SequenceSettings, threads: int, work: Path | None, knowledge: Knowledge | None
+) -> Retriever:
     match settings:
         case TwoTowerSettings():
             from models.two_tower import TwoTower
+            from models.two_tower_items import ItemFeatures
+            from models.two_tower_users import UserFeatures
 
-            return TwoTower(name, settings, threads, work)
+            features, users = ItemFeatures.of(knowledge), UserFeatures.of(knowledge)
+            return TwoTower(name, settings, threads, work, features, users=users)
         case GRU4RecSettings():
             from models.gru4rec import GRU4Rec
 

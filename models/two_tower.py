@@ -11,10 +11,16 @@ from the counts instead of estimated as the training goes on; scores are not wei
 
 An unseen session gets its vector like any other, by the tower. The tower of items is needed in training only: what is
 kept are the vectors that it gave.
+
+What is known of items (``models.two_tower_items``) and of sessions (``models.two_tower_users``) goes in beside the
+events. Items that no fitted session holds may get their vectors from what is known of them: in training some items of a
+step are seen without their own embedding and their popularity (Volkovs et al., DropoutNet, NeurIPS 2017). Without any
+knowledge the model is what it was.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import torch
@@ -22,52 +28,48 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from events.arrays import F32, I32, I64, Flags
+from events.columns import TARGETS
+from events.lists import Lists
 from events.log import SessionLog
-from models.batches import GAP_BUCKETS
+from models.batches import GAP_BUCKETS, Batch
 from models.compact import KnownItems
-from models.holdout import HeldOut
+from models.encoding import keep_known
+from models.exact import best_items
+from models.holdout import TOP, HeldOut
 from models.network import DISTANCES, SessionNetwork
+from models.parallel import rank_and_size
 from models.sequence import NextItems, SequenceRetriever
 from models.training_settings import SequenceSettings
+from models.two_tower_items import ItemFeatures, ItemTower
 from models.two_tower_settings import TwoTowerSettings
-
-BLOCK = 65_536
-"""Items whose vectors are made at a time."""
-
-
-@dataclass(frozen=True, slots=True)
-class ItemFeatures:
-    """What is known of n items beside their events.
-
-    categorical : int32[n, C] codes from 0, -1 where unknown
-    numeric     : float32[n, F], NaN where unknown; brought to mean 0 and deviation 1
-    """
-
-    categorical: I32 | None = None
-    numeric: F32 | None = None
-
-    def take(self, rows: Flags) -> "ItemFeatures":
-        """Of the items where bool[n] ``rows`` is set."""
-        categorical = None if self.categorical is None else self.categorical[rows]
-        return ItemFeatures(categorical, None if self.numeric is None else self.numeric[rows])
-
-    def check(self, n_items: int) -> None:
-        """Raise ``ValueError`` unless there is a row for each item."""
-        for name, array in (("categorical", self.categorical), ("numeric", self.numeric)):
-            if array is not None and (array.ndim != 2 or len(array) != n_items):
-                raise ValueError(f"{name} features must have a row for each of {n_items:,} items")
+from models.two_tower_users import UserBatch, UserBatches, UserFeatures, UserInput, encode_users
 
 
 class SessionTower(SessionNetwork):
     """Weighted means of the session's items, the last item, and counts of events by type; two layers behind them."""
 
-    def __init__(self, settings: TwoTowerSettings, has: frozenset[str]) -> None:
+    def __init__(
+        self,
+        settings: TwoTowerSettings,
+        has: frozenset[str],
+        users: UserFeatures | None = None,
+        fitted: I64 | None = None,
+    ) -> None:
+        """``users``: attributes of sessions, of which those of int64 ``fitted`` say what is usual."""
         super().__init__(settings, Pooling, has)
+        self.users = None if users is None else UserInput(settings.dim, users, fitted)
 
-    def states(self, embedded: Tensor, types: Tensor, gaps: Tensor, lengths: Tensor) -> Tensor:  # noqa: ARG002
-        """float[B, L, d], each from the events up to it; see :class:`SessionNetwork`."""
+    def states(
+        self,
+        embedded: Tensor,
+        types: Tensor,
+        gaps: Tensor,
+        lengths: Tensor,  # noqa: ARG002
+        users: Tensor | None = None,
+    ) -> Tensor:
+        """float[B, L, d], each from the events up to it and ``users`` float[B, d]; see :class:`SessionNetwork`."""
         states: Tensor = self.encoder(self.embed(embedded, types, gaps), types, gaps)
-        return states
+        return states if users is None else states + users[:, None]
 
 
 class Pooling(nn.Module):
@@ -112,52 +114,6 @@ def ages(gaps: Tensor) -> Tensor:
     return torch.frexp(apart.double()).exponent.long().sub_(1).clamp_(max=GAP_BUCKETS - 1)
 
 
-class ItemTower(nn.Module):
-    """The item's embedding, and what two layers add to it from popularity and features."""
-
-    def __init__(self, settings: TwoTowerSettings, counts: I64, features: ItemFeatures) -> None:
-        super().__init__()
-        columns = [np.log1p(counts)[:, None]]
-        if features.numeric is not None:
-            columns.append(features.numeric)
-        self.register_buffer("numbers", torch.from_numpy(standardise(np.hstack(columns))), persistent=False)
-        codes = np.zeros((counts.size, 0), np.int32) if features.categorical is None else features.categorical
-        # Code -1 is the first row of each embedding.
-        self.register_buffer("codes", torch.from_numpy(codes.astype(np.int64) + 1), persistent=False)
-        sizes = codes.max(axis=0, initial=-1) + 2
-        self.embeddings = nn.ModuleList(nn.Embedding(int(size), settings.dim) for size in sizes)
-        for embedding in self.embeddings:
-            assert isinstance(embedding, nn.Embedding)
-            nn.init.normal_(embedding.weight, std=0.02)
-        inputs = 2 * settings.dim + self.numbers.shape[1]
-        self.widen, self.narrow = nn.Linear(inputs, settings.hidden), nn.Linear(settings.hidden, settings.dim)
-        nn.init.zeros_(self.narrow.weight)
-        nn.init.zeros_(self.narrow.bias)
-
-    numbers: Tensor
-    codes: Tensor
-
-    def forward(self, rows: Tensor, ids: Tensor) -> Tensor:
-        """float[U, d] of item embeddings float[U, d] and items int64[U]."""
-        sort = torch.zeros_like(rows)
-        for c, embedding in enumerate(self.embeddings):
-            sort = sort + embedding(self.codes[ids, c])
-        inner = F.gelu(self.widen(torch.cat([rows, sort, self.numbers[ids].to(rows.dtype)], dim=1)))
-        out: Tensor = rows + sort + self.narrow(inner)
-        return out
-
-
-def standardise(numbers: F32) -> F32:
-    """float32[n, F] columns of mean 0 and deviation 1, unknown ones 0."""
-    wide = numbers.astype(np.float64)
-    known = np.isfinite(wide)
-    counts = np.maximum(known.sum(axis=0), 1)
-    centred = np.where(known, wide - np.where(known, wide, 0.0).sum(axis=0) / counts, 0.0)
-    deviation = np.sqrt((centred**2).sum(axis=0) / counts)
-    scaled: F32 = (centred / np.where(deviation > 0, deviation, 1.0)).astype(np.float32)
-    return scaled
-
-
 class TowerItems(NextItems):
     """The task of the two towers."""
 
@@ -171,28 +127,70 @@ class TowerItems(NextItems):
         device: torch.device,
         features: ItemFeatures,
         hard: I32 | None,
+        users: UserFeatures | None = None,
     ) -> None:
+        """``features``: of the items of the log, then of those that get a vector without events."""
         super().__init__(settings, network, weight, log, held_out, device, hard)
+        self._users = users
+        self._bare = settings.id_dropout if features.known else 0.0
         counts = np.bincount(log.aids, minlength=log.n_items)
         with torch.random.fork_rng():
             torch.manual_seed(settings.training.seed + 1)
             self._tower = ItemTower(settings, counts, features).to(device)
         self.module = nn.ModuleDict({"session": network, "item": self._tower})
 
+    def batches(self, epoch: int, skip: int) -> Iterator[tuple[Batch, float]]:
+        """As :class:`NextItems`; with their sessions, where something is known of these."""
+        if self._users is None:
+            return super().batches(epoch, skip)
+        settings, (rank, size) = self._settings, rank_and_size()
+        training = settings.training
+        made = UserBatches(self._log, settings.length, training.batch_tokens, self._rule, training.seed, rank, size)
+        return made.epoch(epoch, skip)
+
+    def _states(self, batch: Batch, embedded: Tensor) -> Tensor:
+        network = self._network
+        if self._users is None:
+            return super()._states(batch, embedded)
+        assert isinstance(network, SessionTower)
+        assert isinstance(batch, UserBatch)
+        assert network.users is not None
+        numeric, codes = self._users.rows(batch.sessions)
+        added = network.users(numeric.to(self._device), codes.to(self._device))
+        types, gaps, lengths = self._move(batch.types), self._move(batch.gaps), self._move(batch.lengths)
+        return network.states(embedded, types, gaps, lengths, added)
+
     def read_items(self, rows: Tensor) -> Tensor:
         """float[U, d] of the rows of the last lookup, from the tower."""
-        read: Tensor = self._tower(rows, self.table.rows)
+        bare = torch.rand(len(rows), device=rows.device) < self._bare if self._bare else None
+        read: Tensor = self._tower(rows, self.table.rows, bare)
         return read
 
-    @torch.no_grad()
     def inputs(self) -> F32:
-        """float32[n_items, d] of all items, from the tower."""
-        weight = self.table.weight
-        inputs = np.empty(weight.shape, np.float32)
-        for first in range(0, len(weight), BLOCK):
-            ids = torch.arange(first, min(first + BLOCK, len(weight)), device=weight.device)
-            inputs[first : first + BLOCK] = self._tower(weight[ids], ids).cpu().numpy()
-        return inputs
+        """float32[n_items, d] of all items of the log, from the tower."""
+        return self._tower.all_items(self.table.weight)
+
+    def cold_inputs(self) -> F32:
+        """float32[n, d] of the items that only the features hold."""
+        n, dim = self.table.weight.shape
+        return self._tower.all_items(self.table.weight.new_zeros(len(self._tower.numbers) - n, dim), n)
+
+    def validate(self) -> float | None:
+        """As :class:`NextItems`."""
+        users, network, held_out = self._users, self._network, self._held_out
+        if users is None or held_out is None:
+            return super().validate()
+        assert isinstance(network, SessionTower)
+        table, known = self.inputs(), KnownItems.of(self._log).known
+        vectors = network.items(torch.from_numpy(table)).detach().numpy()
+        visible, _ = keep_known(held_out.log, known)
+
+        def recommend(log: SessionLog, target: str) -> Lists:
+            codes = [TARGETS.index(target)]
+            queries = encode_users(network, users, table, log, self._settings.length, codes, self._device)[0]
+            return best_items(log, queries, vectors, known, TOP)
+
+        return HeldOut(visible, held_out.labels).recall(recommend)
 
 
 class TwoTower(SequenceRetriever):
@@ -209,16 +207,39 @@ class TwoTower(SequenceRetriever):
         work: Path | None = None,
         features: ItemFeatures | None = None,
         hard: I32 | None = None,
+        users: UserFeatures | None = None,
     ) -> None:
-        """As :class:`SequenceRetriever`; ``features`` of items where a shop has them.
+        """As :class:`SequenceRetriever`; ``features`` of items and ``users`` of sessions where a shop has them.
 
         hard : int32[n_items, H] items that stand against each positive, -1 for none: co-visited ones, say
         """
         super().__init__(name, settings, threads, work)
-        self._features, self._hard = features or ItemFeatures(), hard
+        self._features, self._hard, self._users = features or ItemFeatures(), hard, users
+        self._fitted: I64 | None = None
+        self._task: TowerItems | None = None
+
+    def fit(self, log: SessionLog) -> Self:
+        """As :class:`SequenceRetriever`; then give the cold items their vectors."""
+        self._fitted = log.sessions
+        super().fit(log)
+        task, self._task = self._task, None
+        cold = self._cold(self._known)
+        if cold.size:
+            assert task is not None
+            assert self._network is not None
+            self._known, self._table = self._known.copy(), self._table.copy()
+            self._vectors = self._vectors.copy()
+            inputs = task.cold_inputs()
+            self._known[cold], self._table[cold] = True, inputs
+            self._vectors[cold] = self._network.items(torch.from_numpy(inputs)).detach().numpy()
+        return self
+
+    def _cold(self, known: Flags) -> I64:
+        flags = self._features.cold
+        return np.zeros(0, np.int64) if flags is None else np.flatnonzero(flags & ~known)
 
     def _new_network(self, has: frozenset[str]) -> SessionNetwork:
-        return SessionTower(self.settings, has)
+        return SessionTower(self.settings, has, self._users, self._fitted)
 
     def _new_task(
         self,
@@ -234,5 +255,18 @@ class TwoTower(SequenceRetriever):
             if len(hard) != n_items:
                 raise ValueError(f"hard negatives must have a row for each of {n_items:,} items")
             hard = np.where(hard < 0, np.int32(-1), items.numbers()[hard])[items.known]
-        features = self._features.take(items.known)
-        return TowerItems(self.settings, network, weight, train, held_out, self._device, features, hard)
+        rows = np.concatenate([np.flatnonzero(items.known), self._cold(items.known)])
+        features = self._features.take(rows)
+        self._task = TowerItems(
+            self.settings, network, weight, train, held_out, self._device, features, hard, self._users
+        )
+        return self._task
+
+    def _encode(self, log: SessionLog, targets: Sequence[str | None]) -> dict[str | None, tuple[F32, F32 | None]]:
+        if self._users is None:
+            return super()._encode(log, targets)
+        assert isinstance(self._network, SessionTower)
+        less, _ = keep_known(log, self._known)
+        codes = [0 if target is None else TARGETS.index(target) for target in targets]
+        found = encode_users(self._network, self._users, self._table, less, self.settings.length, codes, self._device)
+        return {target: (one, None) for target, one in zip(targets, found, strict=True)}

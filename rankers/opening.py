@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from candidates.opening import Artifacts
+from candidates.opening import KNOWLEDGE, Artifacts
 from candidates.settings import CandidatesSettings
 from candidates.source_set import SourceSet
 from events.arrays import F32
@@ -14,6 +14,7 @@ from events.passes import SUBMISSION, VALIDATION, PassData
 from events.stages import MANIFEST, need_stage, read_manifest
 from features.assemble import FeatureBuilder
 from features.items import ItemTable
+from features.knowledge import KnowledgeTable
 from features.settings import FeaturesSettings
 from models.settings import ModelsSettings
 from rankers.models import Rankers
@@ -29,8 +30,9 @@ def open_builder(
     data: PassData,
     sources: SourceSet,
     items: ItemTable | None = None,
+    known: KnowledgeTable | None = None,
 ) -> FeatureBuilder:
-    """The feature builder of a pass, with its fitted tables (or the item table given).
+    """The feature builder of a pass, with its fitted tables (or those given).
 
     Raises
     ------
@@ -42,6 +44,9 @@ def open_builder(
         folder = artifacts.need(data.name, "features")
         items = ItemTable.load(folder / "items")
         tables = {path.stem: need_array(folder / TABLES, path.stem) for path in sorted((folder / TABLES).glob("*.npy"))}
+    knowledge = sources.knowledge
+    if knowledge is not None and known is None:
+        known = KnowledgeTable.load(artifacts.need(data.name, "features") / KNOWLEDGE)
     return FeatureBuilder(
         settings,
         data.fit.has,
@@ -51,6 +56,7 @@ def open_builder(
         artifacts.threads,
         sources.searchers,
         tables,
+        None if knowledge is None or known is None else (knowledge, known),
     )
 
 

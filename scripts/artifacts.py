@@ -9,9 +9,11 @@ from events.lists import Lists
 from events.passes import PassData
 from features.assemble import FeatureBuilder
 from features.items import ItemTable
+from features.knowledge import KnowledgeTable
 from rankers import opening
 from rankers.models import Rankers
 from rankers.scoring import Scorer
+from scripts.knowledge import open_knowledge
 from scripts.pipeline import Run
 
 
@@ -47,17 +49,25 @@ def open_matrices(run: Run, pass_name: str) -> dict[str, Lists]:
 
 def new_sources(run: Run, data: PassData) -> SourceSet:
     """The sources that this shop can serve, not yet fitted."""
+    open_knowledge(run, data.name)
     return artifacts_of(run).new_sources(data)
 
 
 def open_sources(run: Run, data: PassData) -> SourceSet:
     """The fitted sources of a pass."""
+    open_knowledge(run, data.name)
     return artifacts_of(run).sources(data)
 
 
-def open_builder(run: Run, data: PassData, sources: SourceSet, items: ItemTable | None = None) -> FeatureBuilder:
-    """The feature builder of a pass, with its fitted tables (or the item table given)."""
-    return opening.open_builder(artifacts_of(run), run.settings.features, data, sources, items)
+def open_builder(
+    run: Run,
+    data: PassData,
+    sources: SourceSet,
+    items: ItemTable | None = None,
+    known: KnowledgeTable | None = None,
+) -> FeatureBuilder:
+    """The feature builder of a pass, with its fitted tables (or those given)."""
+    return opening.open_builder(artifacts_of(run), run.settings.features, data, sources, items, known)
 
 
 def open_scorer(run: Run, data: PassData, rankers: Rankers) -> Scorer:

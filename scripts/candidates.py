@@ -6,16 +6,17 @@ from typing import Any
 
 from scripts.artifacts import new_sources, open_matrices, open_pass, say_left_out
 from scripts.cli import stage_main
+from scripts.knowledge import tables
 from scripts.pipeline import FITTED, Run, Stage
 from scripts.settings import Settings
 
 
 def _settings(settings: Settings) -> Any:
-    return settings.candidates.model_dump(mode="json")
+    return {**settings.candidates.model_dump(mode="json"), "knowledge": settings.knowledge.model_dump(mode="json")}
 
 
 def _inputs(run: Run, pass_name: str) -> list[Path]:
-    return [run.prepared / pass_name, run.need(pass_name, "covisit")]
+    return [run.prepared / pass_name, run.need(pass_name, "covisit"), *tables(run, pass_name)]
 
 
 def _work(run: Run, pass_name: str, folder: Path) -> dict[str, Any]:

@@ -22,11 +22,13 @@ from events.passes import SUBMISSION, PassData
 from features.assemble import FeatureBuilder
 from features.drift import Summary, summary
 from features.items import fit_items
+from features.knowledge import fit_table
 from rankers.folds import sample_sessions
 from rankers.matrix import MatrixWriter
 from rankers.opening import save_tables
 from scripts.artifacts import open_builder, open_pass, open_sources, say_left_out
 from scripts.cli import stage_main
+from scripts.knowledge import tables
 from scripts.pipeline import FITTED, Run, Stage
 from scripts.settings import Settings
 
@@ -41,13 +43,14 @@ Built = tuple[Rows, Candidates, npt.NDArray[np.float32]]
 
 
 def _settings(settings: Settings) -> Any:
-    kept: dict[str, Any] = settings.model_dump(mode="json", include={"models", "candidates", "features"})
+    kept: dict[str, Any] = settings.model_dump(mode="json", include={"models", "candidates", "features", "knowledge"})
     return kept | {"rankers": settings.rankers.sampling(), "earlier_weeks": settings.split.earlier_weeks}
 
 
 def _inputs(run: Run, pass_name: str) -> list[Path]:
     return [
         run.prepared / pass_name,
+        *tables(run, pass_name),
         *(run.need(pass_name, stage) for stage in ("covisit", "retrievers", "candidates")),
     ]
 
@@ -72,7 +75,14 @@ def _work(run: Run, pass_name: str, folder: Path) -> dict[str, Any]:
     items = fit_items(data.fit, settings.features, settings.n_threads)
     (folder / "items").mkdir()
     items.save(folder / "items")
-    builder = open_builder(run, data, sources, items)
+    known = None
+    if sources.knowledge is None:
+        print("  without knowledge: the shop has no table of what its items or sessions are")
+    else:
+        known = fit_table(data.fit, sources.knowledge, settings.features)
+        (folder / "knowledge").mkdir()
+        known.save(folder / "knowledge")
+    builder = open_builder(run, data, sources, items, known)
     write_json(folder / GROUPS, {feature.name: feature.group for feature in builder.features})
     save_tables(builder, folder)
     say_left_out("feature", {feature.name: feature.reason for feature in builder.left_out})

@@ -37,7 +37,7 @@ PARTS = {
 }  # fmt: skip
 """Settings that the stages which evaluate depend on."""
 
-HELPERS = ("artifacts", "ladder", "baselines", "rungs", "reranking", "retrievers")
+HELPERS = ("artifacts", "knowledge", "ladder", "baselines", "rungs", "reranking", "retrievers")
 """Modules of this package that they depend on."""
 
 POOL = "pool"

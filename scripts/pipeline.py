@@ -82,7 +82,7 @@ class Stage:
     inputs: Callable[[Run, str], list[Path]]
     work: Callable[[Run, str, Path], dict[str, Any]]
     floors: tuple[str, ...]
-    helpers: tuple[str, ...] = ("artifacts",)
+    helpers: tuple[str, ...] = ("artifacts", "knowledge")
     publish: tuple[str, ...] = ()
 
 

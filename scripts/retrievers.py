@@ -18,10 +18,11 @@ from events.compiled import source_digest
 from events.errors import InputError
 from events.files import atomic_folder, read_json, write_json
 from events.passes import PassData
-from models.building import Conditions, build_retriever, why_left_out
+from models.building import Conditions, build_retriever, reads_knowledge, why_left_out
 from models.searcher import Searcher
 from scripts.artifacts import open_pass, say_left_out
 from scripts.cli import stage_main
+from scripts.knowledge import open_knowledge, tables
 from scripts.pipeline import FITTED, Run, Stage, digest_of, fingerprint, work_folder
 from scripts.resources import Meter
 from scripts.settings import Settings
@@ -42,23 +43,28 @@ def _depths(settings: Settings) -> dict[str, int]:
 
 
 def _settings(settings: Settings) -> Any:
-    return {"models": settings.models.model_dump(mode="json"), "depths": _depths(settings)}
+    knowledge = settings.knowledge.model_dump(mode="json")
+    return {"models": settings.models.model_dump(mode="json"), "depths": _depths(settings), "knowledge": knowledge}
 
 
 def _inputs(run: Run, pass_name: str) -> list[Path]:
-    return [run.prepared / pass_name]
+    return [run.prepared / pass_name, *tables(run, pass_name)]
 
 
 def _key(run: Run, pass_name: str, name: str) -> str:
     """Digest of all that a part depends on."""
     models = run.settings.models
+    inputs, knowledge = [run.prepared / pass_name], None
+    if reads_knowledge(models.retrievers[name]):
+        inputs, knowledge = _inputs(run, pass_name), run.settings.knowledge.model_dump(mode="json")
     return digest_of(
         {
             "settings": models.retrievers[name].model_dump(mode="json", exclude={"on", "k"}),
+            "knowledge": knowledge,
             "k": _depths(run.settings)[name],
             "index": models.index.model_dump(mode="json"),
             "seed": models.seed,
-            "inputs": fingerprint(_inputs(run, pass_name)),
+            "inputs": fingerprint(inputs),
             "code": source_digest(FLOORS),
         }
     )
@@ -78,7 +84,8 @@ def _make(run: Run, data: PassData, name: str) -> Path:
             print(f"  {name}: up to date", flush=True)
             return part
     checkpoints = work / f"{name}.{key}"
-    conditions = Conditions(models.seed, run.settings.n_threads, checkpoints, progress=True)
+    known = open_knowledge(run, data.name) if reads_knowledge(models.retrievers[name]) else None
+    conditions = Conditions(models.seed, run.settings.n_threads, checkpoints, progress=True, knowledge=known)
     if int(os.environ.get("RANK", "0")) > 0:  # of torchrun: the first process writes, the others help it train
         build_retriever(name, models.retrievers[name], conditions).fit(data.fit)
         return work / name

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from candidates.settings import CandidatesSettings, with_retrievers
 from events.errors import InputError
+from events.knowledge.settings import KnowledgeSettings
 from events.settings import DataSettings, EventsSettings, SampleSettings, SplitSettings
 from events.shop.settings import ShopSettings
 from features.settings import FeaturesSettings
@@ -35,6 +36,7 @@ class Settings(BaseModel):
     events: EventsSettings = EventsSettings()
     split: SplitSettings = SplitSettings()
     sample: SampleSettings = SampleSettings()
+    knowledge: KnowledgeSettings = KnowledgeSettings()
     models: ModelsSettings = ModelsSettings()
     candidates: CandidatesSettings = CandidatesSettings()
     features: FeaturesSettings = FeaturesSettings()

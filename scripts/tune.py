@@ -23,6 +23,7 @@ from rankers import tuning
 from rankers.matrix import TrainingMatrix, read_matrix
 from scripts.artifacts import open_pass, say_left_out
 from scripts.cli import guarded, open_run, parser
+from scripts.knowledge import open_knowledge
 from scripts.pipeline import Run, digest_of, fingerprint
 from submissions.bootstrap import bootstrap_total
 from submissions.metrics import Hits, Scores
@@ -161,7 +162,7 @@ def tune_retriever(run: Run, trials: int, name: str) -> dict[str, Any]:
         known = ", ".join(models.retrievers) or "none"
         raise InputError(f"--model {name}", None, "no such retriever", f"the settings name {known}")
     data = open_pass(run, VALIDATION)
-    conditions = Conditions(models.seed, run.settings.n_threads)
+    conditions = Conditions(models.seed, run.settings.n_threads, knowledge=open_knowledge(run, VALIDATION))
     search = retrievers.RetrieverTuning(name, models.retrievers[name], data.log.slice(0, data.n_train), conditions)
     identity = digest_of(fingerprint([run.prepared / VALIDATION]))
     best = search.search(run.folder / "tuning" / f"{name}.jsonl", trials, identity)

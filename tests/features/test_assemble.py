@@ -10,11 +10,13 @@ from hypothesis import strategies as st
 
 from candidates.pool import Arena
 from events.errors import InputError
+from events.knowledge.fitted import Knowledge
 from events.lists import Lists
 from events.log import NEEDS, SessionLog
 from features import assemble
 from features.assemble import FeatureBuilder
 from features.items import ItemTable, fit_items
+from features.knowledge import fit_table
 from features.registry import GROUPS
 from features.settings import FeaturesSettings
 from tests.features.chunks import (
@@ -27,22 +29,33 @@ from tests.features.chunks import (
     searchers_of,
     take_sessions,
 )
+from tests.features.knowledge_twin import random_knowledge
 
 ALL = frozenset(NEEDS)
 SEEDS = st.integers(0, 2**32 - 1)
 
 
-def builder_of(chunk: Chunk, threads: int = 1, constants: FeaturesSettings | None = None) -> FeatureBuilder:
+def builder_of(
+    chunk: Chunk, threads: int = 1, constants: FeaturesSettings | None = None, known: Knowledge | None = None
+) -> FeatureBuilder:
     """A builder fitted on the chunk itself."""
     constants = constants or FeaturesSettings()
     items = fit_items(chunk.log, constants)
     return FeatureBuilder(
-        constants, chunk.log.has, chunk.candidates.names, items, chunk.matrices, threads, chunk.searchers
+        constants,
+        chunk.log.has,
+        chunk.candidates.names,
+        items,
+        chunk.matrices,
+        threads,
+        chunk.searchers,
+        None if known is None else (known, fit_table(chunk.log, known, constants)),
     )
 
 
 def test_columns_are_unique_explained_and_in_the_order_of_groups() -> None:
-    builder = builder_of(random_chunk(0, ALL))
+    chunk = random_chunk(0, ALL)
+    builder = builder_of(chunk, known=random_knowledge(0, chunk.log))
     assert len(set(builder.names)) == len(builder.names)
     assert all(feature.meaning and "\n" not in feature.meaning for feature in builder.features)
     places = [GROUPS.index(feature.group) for feature in builder.features]

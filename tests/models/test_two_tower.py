@@ -13,7 +13,8 @@ from events.log import SessionLog
 from models.batches import GAP_BUCKETS
 from models.compact import KnownItems
 from models.exact import next_item_rows, rank_hits
-from models.two_tower import ItemFeatures, ItemTower, Pooling, TowerItems, TwoTower, ages, standardise
+from models.two_tower import Pooling, TowerItems, TwoTower, ages
+from models.two_tower_items import ItemFeatures, ItemTower, standardise
 from models.two_tower_settings import TwoTowerSettings
 from tests.models.contract import RetrieverContract
 from tests.models.test_sequence import quick
