@@ -30,9 +30,8 @@ def tables(run: Run, pass_name: str) -> list[Path]:
 
 
 def users_path(run: Run, pass_name: str) -> Path:
-    """The table of the pass's sessions: its own, or one for all passes."""
-    own = run.prepared / pass_name / "users.parquet"
-    return own if own.exists() else run.prepared / "users.parquet"
+    """The table of the pass's sessions, a row a session of its log."""
+    return run.prepared / pass_name / "users.parquet"
 
 
 def is_there(run: Run, pass_name: str) -> bool:
