@@ -11,7 +11,6 @@ from events.lists import Lists
 from events.log import SessionLog
 from events.passes import PassData
 from models.building import Conditions, build_retriever
-from models.neumf import NeuMF
 from models.searcher import Searcher
 from rankers.scoring import chunks
 from rankers.topk import top_lists
@@ -95,6 +94,8 @@ def _fitted_alone(name: str, run: Run, data: PassData) -> Searcher:
 
 def _scored(run: Run, data: PassData, log: SessionLog, sources: SourceSet, k: int) -> dict[str, Lists]:
     """The pool's candidates in NeuMF's order, which is the same for every target."""
+    from models.neumf import NeuMF  # torch is imported only where a model is asked for
+
     settings, threads = run.settings, run.settings.n_threads
     with Meter() as meter:
         model = NeuMF(NEUMF, settings.evaluation.neumf, threads).fit(data.fit)

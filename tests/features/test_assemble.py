@@ -49,7 +49,7 @@ def builder_of(
         chunk.matrices,
         threads,
         chunk.searchers,
-        None if known is None else (known, fit_table(chunk.log, known, constants)),
+        knowledge=None if known is None else (known, fit_table(chunk.log, known, constants)),
     )
 
 
