@@ -202,7 +202,7 @@ def word(model: type[BaseModel], name: str) -> str:
     return next((WORDS[key] for key in [*keys, name] if key in WORDS), "")
 
 
-def _slug(title: str) -> str:
+def slug(title: str) -> str:
     """The anchor that a heading gets on GitHub."""
     return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
 
@@ -247,7 +247,7 @@ class Table:
             links = [one for one in inner if one not in single or shared]
             self._waiting += links
             effect = prose(effects.get(name) or word(model, name))
-            effect += "".join(f" [{self._link(one)}](#{_slug(self._title(one))})." for one in links)
+            effect += "".join(f" [{self._link(one)}](#{slug(self._title(one))})." for one in links)
             rows.append(Row(name, takes(field.annotation, field.metadata), _default(field), effect))
         about = prose((model.__doc__ or "").strip().split("\n\n")[0]) if model is not Settings else ""
         heading = title or (self._title(model) if shared else f"[{path}]" if path else "At the top")
