@@ -294,11 +294,6 @@ def markdown() -> str:
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
-def main() -> None:
-    """Write the page."""
+if __name__ == "__main__":
     with atomic_file(PATH) as beside:
         beside.write_text(markdown(), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()
