@@ -20,7 +20,7 @@ from rankers.settings import RankersSettings
 from scripts.rungs import DEFAULT, EvaluationSettings, check_ladder
 from submissions.settings import SubmissionSettings
 
-REMEDY = "correct the key; README.md lists the settings"
+REMEDY = "correct the key; docs/settings.md lists the settings"
 
 
 class Settings(BaseModel):
