@@ -67,6 +67,33 @@ def take_best(
     return size
 
 
+@inline
+def write_row(
+    s: int, aids: npt.NDArray[np.int32], scores: npt.NDArray[np.float64], size: int,
+    out_offsets: npt.NDArray[np.int64], out_aids: npt.NDArray[np.int32], out_scores: npt.NDArray[np.float32],
+) -> None:  # fmt: skip
+    """Write the first ``size`` places as row ``s``, behind the rows before it."""
+    start = out_offsets[s]
+    for place in range(size):
+        out_aids[start + place] = aids[place]
+        out_scores[start + place] = scores[place]
+    out_offsets[s + 1] = start + size
+
+
+@inline
+def latest_items(
+    aids: npt.NDArray[np.int32], first: int, last: int,
+    own: npt.NDArray[np.int32], unused: npt.NDArray[np.float64], own_slots: int, unique: npt.NDArray[np.int32],
+) -> int:  # fmt: skip
+    """Put the different items of ``aids[first:last]`` into ``unique``, the latest first, and ``own``; their number."""
+    found = 0
+    for event in range(last - 1, first - 1, -1):
+        if add(own, unused, own_slots, aids[event], 0.0):
+            unique[found] = aids[event]
+            found += 1
+    return found
+
+
 @kernel
 def recency_weights(n: int, first_power: float, last_power: float) -> npt.NDArray[np.float64]:
     """float64[n] 2^p - 1 with p rising evenly from the first to the last; a single event has the first power.

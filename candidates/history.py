@@ -6,10 +6,10 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from candidates.accumulator import EMPTY, add, capacity, recency_weights
+from candidates.accumulator import EMPTY, add, capacity, recency_weights, take_best, write_row
 from candidates.settings import HistorySettings
 from events.compiled import kernel
-from events.lists import Lists, insert_best
+from events.lists import Lists
 from events.log import SessionLog
 
 
@@ -66,13 +66,5 @@ def rank_history(
         weights = recency_weights(last - first, first_power, last_power)
         for i in range(first, last):
             add(keys, sums, slots, aids[i], weights[i - first] * type_weights[types[i]])
-        size = 0
-        for slot in range(slots):
-            if keys[slot] != EMPTY:
-                size = insert_best(best_aids, best_scores, size, k, keys[slot], np.float64(np.float32(sums[slot])))
-                keys[slot] = EMPTY
-        start = out_offsets[s]
-        for t in range(size):
-            out_aids[start + t] = best_aids[t]
-            out_scores[start + t] = best_scores[t]
-        out_offsets[s + 1] = start + size
+        size = take_best(keys, sums, slots, keys, 0, best_aids, best_scores)
+        write_row(s, best_aids, best_scores, size, out_offsets, out_aids, out_scores)

@@ -5,7 +5,7 @@ from typing import Self
 
 import numpy as np
 
-from candidates.accumulator import EMPTY, add, capacity, take_best
+from candidates.accumulator import EMPTY, add, capacity, latest_items, take_best, write_row
 from candidates.session_index import SessionIndex
 from candidates.settings import ItemCfSettings
 from candidates.similarity import likeness
@@ -137,20 +137,14 @@ def sum_similarities(
     best_aids, best_scores = np.empty(k, np.int32), np.empty(k, np.float64)
     for s in range(offsets.size - 1):
         own_slots = capacity(offsets[s + 1] - offsets[s])
-        found, entries = 0, 0
-        for event in range(offsets[s + 1] - 1, offsets[s] - 1, -1):
-            if add(own, unused, own_slots, aids[event], 0.0):
-                unique[found] = aids[event]
-                found += 1
-        for u in range(min(found, most)):
+        entries = 0
+        found = min(latest_items(aids, offsets[s], offsets[s + 1], own, unused, own_slots, unique), most)
+        for u in range(found):
             entries += near_offsets[unique[u] + 1] - near_offsets[unique[u]]
         slots = capacity(entries)
-        for u in range(min(found, most)):
+        for u in range(found):
             for place in range(near_offsets[unique[u]], near_offsets[unique[u] + 1]):
                 add(keys, sums, slots, near_aids[place], np.float64(near_scores[place]))
         size = take_best(keys, sums, slots, own, own_slots if exclude_seen else 0, best_aids, best_scores)
         own[:own_slots] = EMPTY
-        start = out_offsets[s]
-        for t in range(size):
-            out_aids[start + t], out_scores[start + t] = best_aids[t], best_scores[t]
-        out_offsets[s + 1] = start + size
+        write_row(s, best_aids, best_scores, size, out_offsets, out_aids, out_scores)

@@ -6,7 +6,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from candidates.accumulator import EMPTY, add, capacity, take_best
+from candidates.accumulator import EMPTY, add, capacity, take_best, write_row
 from candidates.profile import weigh_items
 from candidates.settings import LookupSettings
 from events.compiled import kernel
@@ -101,8 +101,4 @@ def sum_neighbours(
                 add(keys, sums, slots, near_aids[place], weights[u] * closeness)
         size = take_best(keys, sums, slots, own, own_slots if exclude_seen else 0, best_aids, best_scores)
         own[:own_slots] = EMPTY
-        start = out_offsets[s]
-        for t in range(size):
-            out_aids[start + t] = best_aids[t]
-            out_scores[start + t] = best_scores[t]
-        out_offsets[s + 1] = start + size
+        write_row(s, best_aids, best_scores, size, out_offsets, out_aids, out_scores)

@@ -5,7 +5,7 @@ from typing import Self
 
 import numpy as np
 
-from candidates.accumulator import EMPTY, add, capacity, take_best
+from candidates.accumulator import EMPTY, add, capacity, take_best, write_row
 from candidates.profile import weigh_items
 from candidates.session_index import SessionIndex
 from candidates.settings import SessionKnnSettings
@@ -103,6 +103,25 @@ def sink(near: I32, similarity: F64, size: int, place: int) -> None:
         place = worst
 
 
+@inline
+def keep_nearest(near: I32, similarity: F64, size: int, session: int, score: float) -> int:
+    """Put a session among the ``size`` nearest ones, in place of the worst where all are taken; the new number.
+
+    Once ``near`` is full it is a heap, the worst at its root.
+    """
+    k = near.size
+    if size < k:
+        near[size], similarity[size] = session, score
+        size += 1
+        if size == k:
+            for place in range(k // 2 - 1, -1, -1):
+                sink(near, similarity, k, place)
+    elif worse(similarity[0], near[0], score, session):
+        near[0], similarity[0] = session, score
+        sink(near, similarity, k, 0)
+    return size
+
+
 @kernel
 def nearest_sessions(
     unique: I32, weights: F64, starts: I64, postings: I32, widths: I8, norms: F64,
@@ -115,21 +134,13 @@ def nearest_sessions(
     for u in range(unique.size):
         for p in range(starts[unique[u]], starts[unique[u] + 1]):
             add(keys, sums, slots, postings[p], weights[u] * norms[widths[p]])
-    size, k = 0, near.size
+    size = 0
     for slot in range(slots):
         session = keys[slot]
         if session == EMPTY:
             continue
         keys[slot] = EMPTY
-        if size < k:
-            near[size], similarity[size] = session, sums[slot]
-            size += 1
-            if size == k:
-                for place in range(k // 2 - 1, -1, -1):
-                    sink(near, similarity, k, place)
-        elif worse(similarity[0], near[0], sums[slot], session):
-            near[0], similarity[0] = session, sums[slot]
-            sink(near, similarity, k, 0)
+        size = keep_nearest(near, similarity, size, session, sums[slot])
     return size
 
 
@@ -240,9 +251,5 @@ def rank_by_neighbours(
                 add(keys, sums, slots, near_items[i], ages[t] * nearness[abs(i - match)])
         size = take_best(keys, sums, slots, own, own_slots if exclude_seen else 0, best_aids, best_scores)
         own[:own_slots] = EMPTY
-        start = out_offsets[s]
-        for t in range(size):
-            out_aids[start + t] = best_aids[t]
-            out_scores[start + t] = best_scores[t]
-        out_offsets[s + 1] = start + size
+        write_row(s, best_aids, best_scores, size, out_offsets, out_aids, out_scores)
     return warm

@@ -5,9 +5,9 @@ from typing import Self
 
 import numpy as np
 
-from candidates.accumulator import EMPTY, add, capacity, take_best
+from candidates.accumulator import EMPTY, add, capacity, latest_items, take_best, write_row
 from candidates.session_index import SessionIndex
-from candidates.session_knn import sink, worse
+from candidates.session_knn import keep_nearest
 from candidates.settings import UserCfSettings
 from candidates.similarity import likeness
 from events.arrays import F32, F64, I32, I64
@@ -75,7 +75,7 @@ def most_similar_users(
     for u in range(unique.size):
         for p in range(starts[unique[u]], starts[unique[u] + 1]):
             add(keys, shared, slots, postings[p], 1.0)
-    size, k = 0, near.size
+    size = 0
     for slot in range(slots):
         session = keys[slot]
         if session == EMPTY:
@@ -83,17 +83,8 @@ def most_similar_users(
         keys[slot] = EMPTY
         width = offsets[session + 1] - offsets[session]
         score = likeness(shared[slot], float(unique.size), float(width), n_items, pearson)
-        if score <= 0.0:
-            continue
-        if size < k:
-            near[size], similarity[size] = session, score
-            size += 1
-            if size == k:
-                for place in range(k // 2 - 1, -1, -1):
-                    sink(near, similarity, k, place)
-        elif worse(similarity[0], near[0], score, session):
-            near[0], similarity[0] = session, score
-            sink(near, similarity, k, 0)
+        if score > 0.0:
+            size = keep_nearest(near, similarity, size, session, score)
     return size
 
 
@@ -125,12 +116,8 @@ def rank_by_users(
     best_aids, best_scores = np.empty(k, np.int32), np.empty(k, np.float64)
     for s in range(offsets.size - 1):
         own_slots = capacity(offsets[s + 1] - offsets[s])
-        found, entries = 0, 0
-        for event in range(offsets[s + 1] - 1, offsets[s] - 1, -1):
-            if add(own, unused, own_slots, aids[event], 0.0):
-                unique[found] = aids[event]
-                found += 1
-        found = min(found, most)
+        entries = 0
+        found = min(latest_items(aids, offsets[s], offsets[s + 1], own, unused, own_slots, unique), most)
         for u in range(found):
             entries += starts[unique[u] + 1] - starts[unique[u]]
         found_near = most_similar_users(
@@ -147,7 +134,4 @@ def rank_by_users(
                     add(keys, sums, slots, near_items[i], similarity[t])
         size = take_best(keys, sums, slots, own, own_slots if exclude_seen else 0, best_aids, best_scores)
         own[:own_slots] = EMPTY
-        start = out_offsets[s]
-        for t in range(size):
-            out_aids[start + t], out_scores[start + t] = best_aids[t], best_scores[t]
-        out_offsets[s + 1] = start + size
+        write_row(s, best_aids, best_scores, size, out_offsets, out_aids, out_scores)

@@ -5,7 +5,7 @@ from typing import Self
 
 import numpy as np
 
-from candidates.accumulator import EMPTY, add, capacity, take_best
+from candidates.accumulator import EMPTY, add, capacity, take_best, write_row
 from candidates.profile import weigh_items
 from candidates.settings import WalksSettings
 from events.arrays import F32, F64, I8, I32, I64
@@ -114,8 +114,4 @@ def walk_twice(
         slots = step(middle, chances, reached, near_offsets, near_aids, near_scores, keys, sums)
         size = take_best(keys, sums, slots, own, own_slots if exclude_seen else 0, best_aids, best_scores)
         own[:own_slots] = EMPTY
-        start = out_offsets[s]
-        for t in range(size):
-            out_aids[start + t] = best_aids[t]
-            out_scores[start + t] = best_scores[t]
-        out_offsets[s + 1] = start + size
+        write_row(s, best_aids, best_scores, size, out_offsets, out_aids, out_scores)

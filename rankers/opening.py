@@ -67,16 +67,21 @@ def save_tables(builder: FeatureBuilder, folder: Path) -> None:
 
 
 def open_scorer(
-    artifacts: Artifacts, settings: FeaturesSettings, data: PassData, rankers: Rankers, top: int = 20
+    artifacts: Artifacts,
+    settings: FeaturesSettings,
+    data: PassData,
+    rankers: Rankers,
+    top: int = 20,
+    sources: SourceSet | None = None,
 ) -> Scorer:
-    """What turns sessions of a pass into ranked lists: its sources, its features, and these rankers.
+    """What turns sessions of a pass into ranked lists: its sources (opened, unless given), its features, these rankers.
 
     Raises
     ------
     InputError
         If a stage has not run, or the rankers were trained on other features.
     """
-    sources = artifacts.sources(data)
+    sources = artifacts.sources(data) if sources is None else sources
     builder = open_builder(artifacts, settings, data, sources)
     return Scorer(sources, builder, rankers, top=top, num_threads=artifacts.threads)
 

@@ -70,11 +70,11 @@ def open_builder(
     return opening.open_builder(artifacts_of(run), run.settings.features, data, sources, items, known)
 
 
-def open_scorer(run: Run, data: PassData, rankers: Rankers) -> Scorer:
-    """What turns sessions of a pass into ranked lists: its sources, its features, and these rankers.
+def open_scorer(run: Run, data: PassData, rankers: Rankers, sources: SourceSet | None = None) -> Scorer:
+    """What turns sessions of a pass into ranked lists: its sources (opened, unless given), its features, these rankers.
 
     The lists are as long as the step behind the rankers wants them, if there is one (``scripts.reranking``).
     """
     settings = run.settings
     top = settings.rerank.list_length(settings.submissions.k)
-    return opening.open_scorer(artifacts_of(run), settings.features, data, rankers, top)
+    return opening.open_scorer(artifacts_of(run), settings.features, data, rankers, top, sources)

@@ -7,7 +7,7 @@ from typing import Any
 from events.files import need_array, write_json
 from events.lists import Lists
 from features.drift import Summary, drift
-from scripts.artifacts import open_pass
+from scripts.artifacts import open_pass, open_sources
 from scripts.cli import stage_main
 from scripts.ladder import HELPERS, HITS, PARTS, evaluate, show
 from scripts.pipeline import Run, Stage
@@ -37,7 +37,7 @@ def _work(run: Run, pass_name: str, folder: Path) -> dict[str, Any]:
     rank = run.need(pass_name, "rank")
     lists = rank / "lists"
     ranked = {target: Lists.load(lists / target) for target in data.targets if (lists / target).is_dir()}
-    scores = evaluate(run, data, ranked, folder / HITS, need_array(rank, "reported"))
+    scores = evaluate(run, data, open_sources(run, data), ranked, folder / HITS, need_array(rank, "reported"))
     scores["drift"] = dict(_drift(run))
     write_json(folder / "scores.json", scores)
     return {"rows": len(data.target_log)}

@@ -18,7 +18,6 @@ from events.lists import Lists
 from events.log import SessionLog
 from events.passes import PassData
 from rankers.topk import reciprocal_rank_scores, top_lists
-from scripts.artifacts import open_sources
 from scripts.baselines import baseline_lists
 from scripts.pipeline import Run
 from scripts.reranking import DIVERSITY, open_catalogue, open_reranker
@@ -112,14 +111,15 @@ def _baselines(
 
 
 def evaluate(
-    run: Run, data: PassData, ranked: Mapping[str, Lists], kept: Path, rows: Rows | None = None
+    run: Run, data: PassData, sources: SourceSet, ranked: Mapping[str, Lists], kept: Path, rows: Rows | None = None
 ) -> dict[str, Any]:
     """All scores of a pass, as they go into ``scores.json``.
 
-    ranked : target to the rankers' lists of the target sessions ``rows`` (int64, all of them by default), before they
-             are reranked; all rungs are scored on these sessions, and the classic ones on every session, too
-    kept   : folder to be made for the hits of each session, which ``scripts.compare`` reads; beside it goes what
-             the sources propose, which ``scripts.report`` draws
+    sources : the fitted ones of the pass
+    ranked  : target to the rankers' lists of the target sessions ``rows`` (int64, all of them by default), before they
+              are reranked; all rungs are scored on these sessions, and the classic ones on every session, too
+    kept    : folder to be made for the hits of each session, which ``scripts.compare`` reads; beside it goes what
+              the sources propose, which ``scripts.report`` draws
 
     Raises
     ------
@@ -130,7 +130,7 @@ def evaluate(
     check_pass(data, run.prepared / data.name)
     settings, ladder = run.settings, run.settings.ladder
     weights, k = settings.submissions.weights.by_target(), settings.submissions.k
-    log, labels, sources = data.target_log, data.labels, open_sources(run, data)
+    log, labels = data.target_log, data.labels
     lists = _baselines(run, data, [name for name in ladder if name in CLASSIC], log, sources)
     whole: dict[str, Any] = {}
     if rows is not None and rows.size < len(log):

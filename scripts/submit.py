@@ -82,17 +82,18 @@ def _with_absent(run: Run, data: PassData, lists: Mapping[str, Lists]) -> tuple[
 
 def _work(run: Run, pass_name: str, folder: Path) -> dict[str, Any]:
     data = open_pass(run, pass_name)
-    scorer = open_scorer(run, data, Rankers.load(run.need("validation", "rank") / "models"))
+    sources = open_sources(run, data)
+    scorer = open_scorer(run, data, Rankers.load(run.need("validation", "rank") / "models"), sources)
     ranked = score_log(data.target_log, scorer, None, run.settings.rankers.chunk_sessions)
     items = open_items(run)
-    reranker = open_reranker(run, open_sources(run, data))
+    reranker = open_reranker(run, sources)
     lists = ranked if reranker is None else reranker.apply_all(ranked, run.settings.submissions.k)
     ids, whole = _with_absent(run, data, lists)
     rows, warnings = write_valid(folder / CSV, ids, whole, items, run.settings.submissions)
     for warning in warnings:
         print(f"  {warning}")
     if data.labels is not None:
-        write_json(folder / "scores.json", evaluate(run, data, ranked, folder / HITS))
+        write_json(folder / "scores.json", evaluate(run, data, sources, ranked, folder / HITS))
     return {"rows": rows, "sessions": len(data.target_log)}
 
 

@@ -231,7 +231,9 @@ def test_the_settings_of_the_tuning_guide() -> None:
 
 def test_what_the_tuning_guide_switches_on_by_key_is_there() -> None:
     text = (DOCS / "tuning_otto.md").read_text(encoding="utf-8")
-    for key in re.findall(r"`--set ([\w.]+=\S+?)`", text):
+    keys = re.findall(r"`--set ([\w.]+=\S+?)`", text)
+    assert keys
+    for key in keys:
         load_settings(ROOT / "configs" / "otto.toml", [key])
 
 

@@ -16,11 +16,6 @@ from tests.scripts.commands import ROOT, run
 CONFIGS = ROOT / "configs"
 
 
-@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.toml")), ids=lambda path: path.stem)
-def test_every_config_is_one(path: Path) -> None:
-    load_settings(path)
-
-
 @pytest.mark.parametrize("shop", sorted(SHOPS))
 def test_what_is_written_is_read(shop: str, tmp_path: Path) -> None:
     assert main(["--shop", shop, "--users", "60", "--items", "80", "--folder", str(tmp_path)]) == 0
