@@ -16,6 +16,7 @@ from rankers.scoring import chunks
 from rankers.topk import top_lists
 from scripts import retrievers
 from scripts.artifacts import open_matrices
+from scripts.knowledge import open_knowledge
 from scripts.pipeline import Run
 from scripts.resources import Meter
 from scripts.rungs import CLASSIC, COLLABORATIVE, NEUMF, classic_settings, retriever_settings
@@ -89,7 +90,8 @@ def _fitted_alone(name: str, run: Run, data: PassData) -> Searcher:
     models = models.model_copy(update={"retrievers": {**models.retrievers, name: switched}})
     alone = replace(run, settings=run.settings.model_copy(update={"models": models}))
     folder = retrievers.make_one(alone, data.name, name)
-    return Searcher.load(folder, build_retriever(name, switched, Conditions(models.seed)), models.index)
+    conditions = Conditions(models.seed, knowledge=open_knowledge(run, data.name))
+    return Searcher.load(folder, build_retriever(name, switched, conditions), models.index)
 
 
 def _scored(run: Run, data: PassData, log: SessionLog, sources: SourceSet, k: int) -> dict[str, Lists]:

@@ -143,6 +143,14 @@ def test_the_rest_of_the_stages_take_it(made: tuple[Path, Path]) -> None:
     assert ladder["ranker"]["clicks"] > ladder["popularity"]["clicks"] + 0.2
 
 
+def test_towers_that_are_fitted_for_the_ladder_alone_read_it_too(made: tuple[Path, Path]) -> None:
+    folder, run_folder = made
+    rungs = ["--set", 'ladder=["popularity", "two_tower", "ranker"]', "--pass", "validation"]
+    assert evaluate.main(["--config", str(folder / "known.toml"), *rungs]) == 0
+    ladder = json.loads((run_folder / "validation" / "scores.json").read_text())["ladder"]
+    assert ladder["two_tower"]["clicks"] > ladder["popularity"]["clicks"] + 0.2
+
+
 def test_a_change_of_the_tables_is_noticed(made: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
     folder, run_folder = made
     capsys.readouterr()
