@@ -70,6 +70,8 @@ class ItemIndex:
         self._searcher, self._effort = searcher, effort
         self._n_known = int(known.sum())
         if searcher is None:
+            self._ids = np.flatnonzero(known).astype(np.int32)
+            self._scanned = vectors if self._n_known == known.size else vectors[self._ids]
             self._longest = float(np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64).max(initial=0)))
 
     @property
@@ -147,15 +149,16 @@ class ItemIndex:
         return Lists(offsets, aids[filled], scores[filled].astype(np.float32))
 
     def _scan(self, log: SessionLog, queries: F32, asked: Flags, sizes: I64, aids: I32, scores: F64) -> None:
-        n_items, d = self._vectors.shape
+        n_items, d = self._scanned.shape
         # The rounding error of a float32 inner product in any order of additions, twice over (Higham, section 3.1).
         margins = 2.0**-22 * (d + 2) * self._longest * np.sqrt(np.square(queries, dtype=np.float64).sum(axis=1))
         for start in range(0, len(log), BLOCK_SESSIONS):
             part = queries[start : start + BLOCK_SESSIONS]
             for begin in range(0, n_items, BLOCK_ITEMS):
-                block = np.ascontiguousarray(part @ self._vectors[begin : begin + BLOCK_ITEMS].T)
+                end = begin + BLOCK_ITEMS
+                block = np.ascontiguousarray(part @ self._scanned[begin:end].T)
                 scan(
-                    block, asked, margins, start, begin, log.offsets, log.aids, queries, self._vectors, self._known,
+                    block, self._ids[begin:end], asked, margins, start, log.offsets, log.aids, queries, self._vectors,
                     sizes, aids, scores,
                 )  # fmt: skip
 

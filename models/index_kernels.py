@@ -44,10 +44,10 @@ def insert_owns(
 
 @kernel
 def scan(
-    block: F32, asked: Flags, margins: F64, start: int, begin: int, offsets: I64, session_aids: I32,
-    queries: F32, vectors: F32, known: Flags, sizes: I64, aids: I32, scores: F64,
+    block: F32, ids: I32, asked: Flags, margins: F64, start: int, offsets: I64, session_aids: I32,
+    queries: F32, vectors: F32, sizes: I64, aids: I32, scores: F64,
 ) -> None:  # fmt: skip
-    """Go through rounded scores float32[b, m] of sessions from ``start`` and items from ``begin``.
+    """Go through rounded scores float32[b, m] of sessions from ``start`` and known items int32[m] ``ids``.
 
     asked   : bool[S] whether the session has a vector; the others would tie with everything
     margins : float64[S]; no rounded score is farther from the exact one than that, so that an item which belongs into
@@ -63,8 +63,8 @@ def scan(
         for i in range(block.shape[1]):
             if block[b, i] < bar:
                 continue
-            aid = begin + i
-            if known[aid] and not holds(session_aids, offsets[s], offsets[s + 1], aid):
+            aid = ids[i]
+            if not holds(session_aids, offsets[s], offsets[s + 1], aid):
                 score = np.float64(np.float32(inner_product(queries[s], vectors[aid])))
                 size = insert_best(aids[s], scores[s], size, k, aid, score)
                 if size == k:
