@@ -71,7 +71,7 @@ def test_a_target_has_its_own_settings_in_place_of_the_common_ones() -> None:
     orders = settings.of("orders")
     assert (orders.lambdarank.num_leaves, orders.lambdarank.learning_rate) == (31, 0.2)
     assert settings.of("clicks").lambdarank.num_leaves == 9
-    assert (settings.negative_share("orders"), settings.negative_share("carts")) == (0.5, 0.6)
+    assert (settings.negative_share("orders"), settings.negative_share("carts")) == (0.5, 0.4)
     assert (settings.of("all").objective, orders.objective) == ("recall", "lambdarank")
     slower = settings.model_copy(update={"lambdarank": settings.lambdarank.model_copy(update={"learning_rate": 0.1})})
     assert slower.of("orders").lambdarank.learning_rate == 0.1
