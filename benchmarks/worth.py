@@ -48,8 +48,8 @@ SOURCES: Final[dict[str, tuple[str, ...]]] = {
     "item kNN": ("item_knn",),
     "walks": ("walk_next",),
 }
-CANDIDATES: Final = (0.3, 0.6, 1.7, 2.8)
-TRAINING: Final = (0.125, 0.25, 0.5, 2.0, 4.0)
+CANDIDATES: Final = (0.4, 0.7, 1.7, 2.8)
+TRAINING: Final = (0.25, 0.5, 2.0, 4.0)
 SEEDS: Final = (1, 2, 3, 4)
 
 Tree = dict[str, Any]
@@ -126,13 +126,15 @@ PARTS: Final[dict[str, dict[str, Change]]] = {
 
 
 def variants(base: Settings, parts: list[str]) -> dict[str, Settings]:
-    """The unchanged settings, and those of every variant of these parts."""
+    """The unchanged settings, and those of every variant of these parts that changes any."""
     found = {BASE: base}
     for part in parts:
         for name, change in PARTS[part].items():
             tree = copy.deepcopy(base.model_dump(mode="json"))
             change(tree)
-            found[name] = Settings.model_validate(tree)
+            made = Settings.model_validate(tree)
+            if made != base:
+                found[name] = made
     return found
 
 
