@@ -24,7 +24,7 @@ class LambdaRankSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    learning_rate: float = Field(0.05, gt=0, le=1)
+    learning_rate: float = Field(0.1, gt=0, le=1)
     num_leaves: int = Field(15, ge=2)
     min_data_in_leaf: int = Field(200, ge=1)
     max_bin: int = Field(127, ge=2, le=255)
@@ -36,8 +36,8 @@ class LambdaRankSettings(BaseModel):
     """A little over the list's length. The objective ``recall`` knows no such level."""
     lambdarank_norm: bool = True
     """Whether the gradients of a session are scaled down where they are many, by either objective."""
-    max_trees: int = Field(160, ge=1)
-    early_stopping_rounds: int = Field(40, ge=1)
+    max_trees: int = Field(80, ge=1)
+    early_stopping_rounds: int = Field(20, ge=1)
     eval_at: int = Field(20, ge=1)
     """Place of the NDCG or recall that early stopping watches, and of the objective ``recall``."""
 
