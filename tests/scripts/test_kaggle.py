@@ -5,11 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-import polars as pl
 import pytest
 from nbclient import NotebookClient
 
 from events.compiled import ROOT
+from events.index import IdIndex
+from events.passes import PassData
+from events.shop.generate import generate
+from events.shop.jsonl import write_jsonl
+from events.shop.settings import ShopSettings
 from submissions.validator import require_valid
 
 NOTEBOOK = ROOT / "scripts" / "kaggle.ipynb"
@@ -36,22 +40,31 @@ def test_it_runs_top_to_bottom_on_the_default_shop(tmp_path: Path, monkeypatch: 
     shown = execute(tmp_path, monkeypatch)
     made = tmp_path / "working"
     assert {path.name for path in made.iterdir()} == {"submission.csv", "report.html"}
-    lines = (made / "submission.csv").read_text().splitlines()
-    sessions = pl.Series(sorted({int(line.split("_")[0]) for line in lines[1:]}))
-    assert len(lines) == 1 + 3 * len(sessions)
-    assert require_valid(made / "submission.csv", sessions) == []
-    ladder = json.loads((tmp_path / "scratch/runs/shop/validation/scores.json").read_text())["ladder"]
+    run = tmp_path / "scratch" / "runs" / "shop"
+    sessions = PassData.load(run / "prepared" / "submission").target_ids
+    assert (
+        require_valid(made / "submission.csv", sessions, items=IdIndex.load(run / "prepared" / "items.parquet")) == []
+    )
+    ladder = json.loads((run / "validation" / "scores.json").read_text())["ladder"]
     assert f"{ladder['ranker']['total']:.4f}" in shown.split("total\n")[-1]
     assert "<iframe srcdoc=" in shown
 
 
-def test_it_finds_the_files_that_are_attached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "input" / "otto").mkdir(parents=True)
-    (tmp_path / "input" / "otto" / "otto-recsys-train.jsonl").touch()
-    shown = execute(tmp_path, monkeypatch, until="FULL =")
-    assert "configs/otto_dataset.toml" in shown
-    assert f'data.root="{tmp_path / "input" / "otto"}"' in shown
-    assert "pinned packages are there" in shown
+@pytest.mark.parametrize(("config", "names"), [("otto", "{}.jsonl"), ("otto_dataset", "otto-recsys-{}.jsonl")])
+def test_it_finds_the_files_that_are_attached(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, config: str, names: str
+) -> None:
+    (tmp_path / "input" / "a").mkdir(parents=True)
+    (tmp_path / "input" / "a" / "train.jsonl").touch()  # of another data set: without test sessions
+    folder = tmp_path / "input" / "b" / "deeper"
+    folder.mkdir(parents=True)
+    generate(ShopSettings(train_sessions=1500), tmp_path)
+    for name in ("train", "test"):
+        write_jsonl(tmp_path / f"{name}.parquet", folder / names.format(name))
+    whole = config == "otto"
+    shown = execute(tmp_path, monkeypatch, until=None if whole else "FULL =")
+    assert f'configs/{config}.toml\n  data.root="{folder}"' in shown
+    assert (tmp_path / "working" / "submission.csv").exists() == whole
 
 
 def test_it_is_committed_without_outputs() -> None:
