@@ -44,8 +44,8 @@ def mistake(error: InputError) -> str:
     """A mistake as a line of the page.
 
     >>> mistake(InputError("--session", None, "unknown event type in '5:x'", "write ITEM:clicks, carts or orders"))
-    "Unknown event type in '5:x': write ITEM:clicks, carts or orders."
+    "Unknown event type in '5:x'; write ITEM:clicks, carts or orders."
     """
     problem = error.problem if error.file in OURS else f"{error.file}: {error.problem}"
-    said = f"{shortened(problem, MOST_SAID)}: {shortened(error.remedy, MOST_SAID)}."
+    said = f"{shortened(problem, MOST_SAID)}; {shortened(error.remedy, MOST_SAID)}."
     return said[:1].upper() + said[1:]

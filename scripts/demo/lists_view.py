@@ -1,0 +1,123 @@
+"""The lists of a session, the session itself and the popular items, as HTML."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from rankers.answers import Recommendation
+from rankers.reasons import Reason
+from scripts.demo.markup import safe, tag
+from scripts.demo.names import Item, Names
+from scripts.demo.visit import Session
+
+SHOWN_EVENTS: Final = 40
+"""Latest events of a session that are shown."""
+SHOWN_REASONS: Final = 3
+TITLES: Final = {"clicks": "looked at next", "carts": "put into the cart", "orders": "bought"}
+ONE: Final = {"clicks": "click", "carts": "cart", "orders": "order"}
+COLD: Final = (
+    "No session yet, so every list holds what is popular. Click an item, type a session or pick one of the run's, "
+    "and the lists follow."
+)
+STRANGE: Final = "The run knows none of these items, so every list holds what is popular."
+
+
+def reason(one: Reason, items: Mapping[Any, Item], meaning: str) -> str:
+    """One source: its name, place, and the session's items that it goes by."""
+    near = ", ".join(items[aid].label for aid in one.items)
+    said = [tag("b", safe(one.source)), safe(f" {one.place + 1}")]
+    if near:
+        said.append(tag("i", safe(" with "), safe(near)))
+    return tag("span", *said, kind="source", title=f"{meaning}, place {one.place + 1}" if meaning else None)
+
+
+def _row(place: int, item: Item, score: float, why: tuple[Reason, ...], target: str, shown: "Shown") -> str:
+    own = item.aid in shown.own
+    face = tag(
+        "button",
+        tag("span", safe(place), kind="place"),
+        tag("span", safe(item.name or item.aid), kind="name"),
+        tag("span", safe(f"{score:.3f}"), kind="score"),
+        tag("span", safe(", ".join(x for x in (str(item.aid) if item.name else "", item.more) if x)), kind="more"),
+        tag("span", safe("in the session"), kind="own") if own else "",
+        kind="item",
+        type="button",
+        data_add=item.aid,
+        title="Add it to the session",
+    )
+    because = [reason(one, shown.items, shown.sources.get(one.source, "")) for one in why[:SHOWN_REASONS]]
+    if len(why) > SHOWN_REASONS:
+        because.append(tag("span", safe(f"{len(why) - SHOWN_REASONS} more"), kind="rest"))
+    ask = tag(
+        "button",
+        safe("why?"),
+        kind="why",
+        type="button",
+        data_why=item.aid,
+        data_target=target,
+        aria_label=f"Why is {item.label} on place {place} for {target}?",
+    )
+    return tag("li", face, tag("div", *because, ask, kind="because"), kind="row own" if own else "row")
+
+
+class Shown:
+    """What rows need to know: the items' names, the session's items, what the sources mean."""
+
+    def __init__(self, names: Names, sources: Mapping[str, str], session: Session, aids: Iterable[Any]) -> None:
+        self.own = {one.aid for one in session.events}
+        self.items = names.of([*self.own, *aids])
+        self.sources = sources
+
+
+def lists(found: Mapping[str, Recommendation], names: Names, sources: Mapping[str, str], session: Session) -> str:
+    """A list a target, each with scores and reasons."""
+    shown = Shown(names, sources, session, (aid for one in found.values() for aid in one.items))
+    columns = []
+    for target, one in found.items():
+        rows = [
+            _row(place, shown.items[aid], score, why, target, shown)
+            for place, (aid, score, why) in enumerate(
+                zip(one.items, one.scores.tolist(), one.reasons, strict=True), 1
+            )
+        ]
+        head = tag("h3", safe(target), tag("small", safe(TITLES.get(target, ""))), id=f"list-{target}")
+        columns.append(tag("section", head, tag("ol", *rows), kind=f"list {target}"))
+    jump = tag("nav", *(tag("a", safe(target), href=f"#list-{target}") for target in found), kind="jump")
+    first = next(iter(found.values()))
+    hint = ""
+    if not session.events:
+        hint = tag("p", safe(COLD), kind="hint")
+    elif len(set(first.unknown)) == len({one.aid for one in session.events}):
+        hint = tag("p", safe(STRANGE), kind="hint")
+    return hint + jump + tag("div", *columns, kind="lists")
+
+
+def strip(session: Session, names: Names, unknown: Iterable[Any]) -> str:
+    """The session's events, the first one first; of long ones the end."""
+    items, strange = names.of(one.aid for one in session.events), set(unknown)
+    hidden = max(len(session.events) - SHOWN_EVENTS, 0)
+    chips = [tag("li", safe(f"{hidden} earlier"), kind="rest")] if hidden else []
+    for one in session.events[hidden:]:
+        said = [tag("b", safe(ONE[one.kind])), safe(f" {items[one.aid].label}")]
+        if one.aid in strange:
+            said.append(tag("i", safe(" unknown")))
+        chips.append(tag("li", *said, kind=f"event {one.kind}", data_event=one.aid))
+    n = len(session.events)
+    name = f"session {session.name} of the run" if session.name else "your session"
+    head = tag("h3", safe(f"{name}: {n} event{'s' * (n != 1)}" if n else "no events yet"), kind="events")
+    return head + tag("ol", *chips, kind="strip", data_events=n)
+
+
+def popular(items: Iterable[Item]) -> str:
+    """Popular items to begin with."""
+    buttons = [
+        tag(
+            "button",
+            safe(one.name or one.aid),
+            tag("small", safe(one.aid)) if one.name else "",
+            kind="chip",
+            type="button",
+            data_add=one.aid,
+        )
+        for one in items
+    ]
+    return tag("h3", safe("popular items")) + tag("div", *buttons, kind="popular")
