@@ -14,6 +14,7 @@ from pathlib import Path
 from events.errors import InputError
 from scripts.cli import bare_parser, guarded
 from scripts.demo.desk import Desk
+from scripts.demo.export import export
 from scripts.demo.shop import Shop
 
 HOST = "127.0.0.1"
@@ -76,6 +77,10 @@ def main(argv: list[str] | None = None) -> int:
         arguments = _arguments(argv)
         if arguments.export is None:
             _serve(arguments.run, arguments.host, arguments.port)
+            return
+        print("copying, and asking the copy: half a minute", flush=True)
+        size = export(arguments.run, arguments.export)
+        print(f"{arguments.export}: {size['all'] / 1e6:.1f} MB, of which the run is {size['run'] / 1e6:.1f} MB")
 
     return guarded(work)
 

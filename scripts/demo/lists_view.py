@@ -56,7 +56,7 @@ def _row(place: int, item: Item, score: float, why: tuple[Reason, ...], target: 
         data_target=target,
         aria_label=f"Why is {item.label} on place {place} for {target}?",
     )
-    return tag("li", face, tag("div", *because, ask, kind="because"), kind="row own" if own else "row")
+    return tag("li", face, tag("div", tag("div", *because), ask, kind="because"), kind="row own" if own else "row")
 
 
 class Shown:

@@ -24,6 +24,8 @@ IN_TURN: Final[dict[str, Any]] = {
     "api_visibility": "private",
 }
 """Every click counts, however quick, and each starts from what the one before it left."""
+PLAIN: Final[dict[str, Any]] = {"apply_default_css": False, "padding": False}
+"""HTML that looks as the style sheet says."""
 TITLE: Final = "<h1>Cartograph</h1><p>What a shop's visitor looks at, puts into the cart and buys next.</p>"
 SANS: Final = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "DejaVu Sans", "sans-serif"]
 MONO: Final = ["ui-monospace", "DejaVu Sans Mono", "monospace"]
@@ -48,6 +50,9 @@ def theme() -> Any:
         block_label_text_color_dark="var(--soft)",
         block_title_text_color="var(--soft)",
         block_title_text_color_dark="var(--soft)",
+        input_border_width="1px",
+        input_border_color="var(--rule)",
+        input_border_color_dark="var(--rule)",
         input_background_fill="var(--paper)",
         input_background_fill_dark="var(--paper)",
         button_primary_background_fill="var(--accent)",
@@ -71,9 +76,9 @@ def build(desk: Desk) -> Any:
     script = (HERE / "page.js").read_text(encoding="utf-8")
     opening = desk.show(Visit())[1]
     sessions = [(f"session {one}", one) for one in desk.examples(EXAMPLES)]
-    with gr.Blocks(title="Cartograph", analytics_enabled=False) as page:
+    with gr.Blocks(title="Cartograph", analytics_enabled=False, fill_width=True) as page:
         visit = gr.State(Visit())
-        gr.HTML(TITLE, elem_id="title")
+        gr.HTML(TITLE, elem_id="title", **PLAIN)
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab("Session and lists", id="lists"):
                 with gr.Row(elem_id="controls"):
@@ -94,18 +99,18 @@ def build(desk: Desk) -> Any:
                         kind = gr.Radio(
                             list(desk.targets),
                             value=desk.targets[0],
-                            label="Or click items: each click adds one of the",
+                            label="Or click items; each click adds to the",
                             elem_id="kind",
                         )
                         with gr.Row(elem_id="back"):
                             undo = gr.Button("Undo", elem_id="undo", size="sm", min_width=80)
                             clear = gr.Button("Clear", elem_id="clear", size="sm", min_width=80)
-                said = gr.HTML(opening.said, elem_id="said")
-                strip = gr.HTML(opening.session, elem_id="session")
-                popular = gr.HTML(desk.popular, elem_id="popular", js_on_load=script)
-                lists = gr.HTML(opening.lists, elem_id="lists", js_on_load=script)
+                said = gr.HTML(opening.said, elem_id="said", **PLAIN)
+                strip = gr.HTML(opening.session, elem_id="session", **PLAIN)
+                popular = gr.HTML(desk.popular, elem_id="popular", js_on_load=script, **PLAIN)
+                lists = gr.HTML(opening.lists, elem_id="lists", js_on_load=script, **PLAIN)
             with gr.Tab("How this score came about", id="why") as why_tab:
-                why = gr.HTML("", elem_id="why", js_on_load=script)
+                why = gr.HTML("", elem_id="why", js_on_load=script, **PLAIN)
         shown = [visit, said, strip, lists]
         _connect(desk, visit, shown, [any_one, undo, clear], (pick, text, ask))
         for one in (popular, lists):

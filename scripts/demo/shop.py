@@ -40,6 +40,12 @@ MEANINGS: Final = {
 """What a source proposes, by its kind."""
 
 
+def need_finished(run: Path) -> None:
+    """Raise an InputError unless there is a finished run."""
+    if not (run / VALIDATION / "rank" / MANIFEST).exists():
+        raise InputError(run, None, "there is no finished run", "make one first: make run")
+
+
 @dataclass(slots=True)
 class Shop:
     """A run that is asked by every visitor at once; nothing of a visitor is kept here.
@@ -61,8 +67,7 @@ class Shop:
         InputError
             If there is none.
         """
-        if not (run / VALIDATION / "rank" / MANIFEST).exists():
-            raise InputError(run, None, "no finished run is here", "make one first: make run")
+        need_finished(run)
         asked = Recommender.load(run)
         artifacts, _ = open_artifacts(run, asked.pass_name)
         sources = with_retrievers(artifacts.candidates, artifacts.models).sources

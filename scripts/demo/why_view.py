@@ -67,10 +67,10 @@ def unranked(item: Item, why: str, reasons: Sequence[Reason], meanings: Mapping[
 
 
 def _sources(reasons: Sequence[Reason], items: Mapping[Any, Item], meanings: Mapping[str, str]) -> str:
-    rows = [
-        tag("li", reason(one, items, ""), tag("span", safe(meanings.get(one.source, "")), kind="meaning"))
-        for one in reasons
-    ]
+    alike: dict[str, list[str]] = {}
+    for one in reasons:
+        alike.setdefault(meanings.get(one.source, ""), []).append(reason(one, items, ""))
+    rows = [tag("li", *said, tag("span", safe(meaning), kind="meaning")) for meaning, said in alike.items()]
     n = len(reasons)
     head = tag("h4", safe(f"1. {n} source{'s' * (n != 1)} proposed it"))
     note = tag("p", safe("The number is its place in that source's own list."), kind="note")

@@ -1,0 +1,66 @@
+"""What an exported folder takes of a run: what ``Recommender`` opens, and a few of the sessions it scores."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from candidates.opening import KNOWLEDGE
+from events.files import write_json
+from events.passes import VALIDATION, PassData
+from events.stages import MANIFEST, need_stage, read_manifest
+
+EXAMPLES: Final = 1_000
+"""Sessions to pick from that go with a folder."""
+NOT_ASKED: Final = {"features": ("drift", "groups.json"), "models": ("importances.csv",)}
+"""What lies in a folder of the run beside what is opened."""
+SEED: Final = 0
+
+
+def copy_run(run: Path, folder: Path, name: str) -> None:
+    """Of a run what :class:`rankers.recommender.Recommender` opens for its pass ``name``, and some sessions.
+
+    Raises
+    ------
+    InputError
+        If a stage has not run.
+    """
+    prepared = need_stage(run, "", "prepare")
+    (folder / "prepared").mkdir(parents=True)
+    shutil.copy2(prepared / "items.parquet", folder / "prepared")
+    few_sessions(PassData.load(prepared / name), EXAMPLES).save(folder / "prepared" / name)
+    _manifest(prepared, folder / "prepared")
+    for stage in ("covisit", "retrievers", "candidates", "features"):
+        _copy(need_stage(run, name, stage), folder / name / stage)
+        _manifest(run / name / stage, folder / name / stage)
+    if (run / name / KNOWLEDGE).is_dir():
+        _copy(run / name / KNOWLEDGE, folder / name / KNOWLEDGE)
+    ranked = need_stage(run, VALIDATION, "rank")
+    _copy(ranked / "models", folder / VALIDATION / "rank" / "models")
+    _manifest(ranked, folder / VALIDATION / "rank")
+
+
+def few_sessions(data: PassData, n: int) -> PassData:
+    """A pass with ``n`` of its target sessions, drawn at random, and neither train sessions nor labels.
+
+    Sessions are numbered anew, as the rows of the smaller pass; groups are those of the run.
+    """
+    targets = data.target_log
+    rows = np.flatnonzero(targets.lengths)
+    if rows.size > n:
+        rows = np.sort(np.random.default_rng(SEED).choice(rows, n, replace=False))
+    log = replace(targets.take(rows), sessions=np.arange(rows.size, dtype=np.int64))
+    return replace(data, log=log, n_train=0, labels=None, target_ids=data.target_ids.gather(rows))
+
+
+def _copy(source: Path, target: Path) -> None:
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns(MANIFEST, *NOT_ASKED.get(source.name, ())))
+
+
+def _manifest(source: Path, target: Path) -> None:
+    """That the stage has run, and with which settings where that is asked; not when, where and on which files."""
+    kept = ("stage", "pass", "settings") if source.name == "features" else ("stage", "pass")
+    facts = read_manifest(source) or {}
+    write_json(target / MANIFEST, {key: facts[key] for key in kept if key in facts})
