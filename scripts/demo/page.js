@@ -10,12 +10,16 @@ const meant = (node) => {
   if (said.add !== undefined) return ['click', { add: said.add }];
   return ['select', { why: said.why, target: said.target }];
 };
+const tell = (what) => {
+  trigger(...what);
+  if (what[1].why) window.scrollTo({ top: 0 });
+};
 const up = (event) => {
   if (!element.isConnected) return document.removeEventListener('pointerup', up);
   const pressed = held;
   held = null;
   if (!pressed || event.pointerId !== pressed.id) return;
-  if (Math.hypot(event.clientX - pressed.x, event.clientY - pressed.y) < 10) trigger(...pressed.what);
+  if (Math.hypot(event.clientX - pressed.x, event.clientY - pressed.y) < 10) tell(pressed.what);
 };
 element.addEventListener('pointerdown', (event) => {
   const what = event.isPrimary && event.button === 0 ? meant(event.target) : null;
@@ -25,5 +29,5 @@ document.addEventListener('pointerup', up);
 document.addEventListener('pointercancel', () => { held = null; });
 element.addEventListener('click', (event) => {
   const what = event.detail === 0 ? meant(event.target) : null;
-  if (what) trigger(...what);
+  if (what) tell(what);
 });

@@ -1,0 +1,248 @@
+"""What the page does: it shows the recommender's lists and reasons, and takes no harm from nonsense."""
+
+import math
+import random
+import re
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from events.errors import InputError
+from rankers.reasons import words
+from scripts.demo import __main__ as command
+from scripts.demo.desk import K, POPULAR, Desk
+from scripts.demo.shop import Shop
+from scripts.demo.visit import MOST_EVENTS, Visit
+from tests.demo.test_texts import Reader
+
+NONSENSE = ["x", "12:views", "😀", "<script>alert(1)</script>", "1 " * 10_000, "9" * 5_000, str(2**70), "{{x}} ${y}"]
+
+
+def listed(html: str, target: str) -> list[str]:
+    """Ids of a list on the page, in order."""
+    part = html.split(f'class="list {target}"')[1].split("</section>")[0]
+    return [one["data-add"] for kind, one in Reader(part).tags if kind == "button" and "data-add" in one]
+
+
+def items(shop, visit) -> dict[str, list[str]]:
+    found = shop.recommender.recommend_all(list(visit.session.events), K)
+    return {target: [str(item) for item in one.items] for target, one in found.items()}
+
+
+def test_a_session_of_the_run_has_the_lists_of_the_run(desk, shop):
+    for name in desk.examples(5):
+        visit, view = desk.pick(Visit(), name)
+        assert visit.session.name == str(name)
+        for target, wanted in shop.recommender.recommend_session(name, K).items():
+            assert listed(view.lists, target) == [str(item) for item in wanted.items]
+            assert len(wanted.items) == K
+    assert len(set(desk.examples(50))) == 50
+
+
+def test_rows_say_score_sources_and_items_seen_together(desk, shop):
+    visit, view = desk.pick(Visit(), desk.examples(1)[0])
+    found = shop.recommender.recommend_all(list(visit.session.events), K)["orders"]
+    part = view.lists.split('class="list orders"')[1]
+    rows = ["".join(Reader(row).texts) for row in part.split("<li")[1:]]
+    assert len(rows) == K
+    near = 0
+    for row, item, score, why in zip(rows, found.items, found.scores.tolist(), found.reasons, strict=True):
+        assert f"{score:.3f}" in row
+        assert str(item) in row
+        first = why[0]
+        assert f"{first.source} {first.place + 1}" in row
+        assert all(str(aid) in row for one in why[:3] for aid in one.items)
+        near += any(one.items for one in why[:3])
+        assert words(why[:1]).split(" ")[0] == first.source
+    assert near > 5
+    assert '<span class="own">' in part
+
+
+def test_clicks_add_events_and_steps_go_back(desk, shop):
+    visit, view = desk.show(Visit())
+    start = view.lists
+    for kind in ("clicks", "carts", "orders"):
+        item = listed(view.lists, "orders")[3]
+        visit, view = desk.add(visit, item, kind)
+        assert (str(visit.session.events[-1].aid), visit.session.events[-1].kind) == (item, kind)
+        assert {target: listed(view.lists, target) for target in desk.targets} == items(shop, visit)
+    assert f'data-events="{3}"' in view.session
+    for n in (2, 1, 0):
+        visit, view = desk.undo(visit)
+        assert len(visit.session.events) == n
+    assert view.lists == start
+    assert "nothing to undo" in desk.undo(visit)[1].said
+    visit, _ = desk.pick_any(visit)
+    visit, view = desk.clear(visit)
+    assert view.lists == start
+
+
+def test_a_cold_page_shows_what_is_popular_and_says_so(desk, shop):
+    _, view = desk.show(Visit())
+    nothing = shop.recommender.recommend_all([], K)
+    assert {t: listed(view.lists, t) for t in desk.targets} == {t: [str(x) for x in r.items] for t, r in nothing.items()}
+    assert "every list holds what is popular" in view.lists
+    assert "no events yet" in view.session
+    offered = [one["data-add"] for _, one in Reader(desk.popular).tags if "data-add" in one]
+    assert len(offered) == len(set(offered)) == POPULAR
+    assert offered[0] == str(nothing["orders"].items[0])
+
+
+@pytest.mark.parametrize("text", NONSENSE, ids=range(len(NONSENSE)))
+def test_nonsense_changes_nothing_and_is_one_line(desk, text):
+    before, shown = desk.pick(Visit(), desk.examples(1)[0])
+    for act in (lambda: desk.type(before, text), lambda: desk.add(before, text, "clicks"), lambda: desk.pick(before, text)):
+        after, view = act()
+        assert after == before
+        assert view[1:] == shown[1:]
+        said = Reader(view.said)
+        assert said.tags == [("p", {"class": "said wrong", "role": "status"})]
+        assert 10 < len("".join(said.texts)) < 400
+    after, told = desk.why(before, text, "orders")
+    assert 'class="said wrong"' in told
+    assert desk.why(after)[1].count('class="pick"') == K
+
+
+def test_other_nonsense(desk):
+    visit, view = desk.type(Visit(), "")
+    assert (visit, view.said) == (Visit(), "")
+    assert 'class="said wrong"' in desk.add(Visit(), "1", "<b>")[1].said
+    assert 'class="said wrong"' in desk.why(Visit(), "1", "views")[1]
+    full, view = desk.type(Visit(), "1 " * MOST_EVENTS)
+    assert len(full.session.events) == MOST_EVENTS
+    assert desk.add(full, "1", "clicks")[0] == full
+    assert f"{MOST_EVENTS - 40} earlier" in view.session
+
+
+def test_unknown_items_are_left_out_and_said(desk, shop):
+    known = shop.recommender.recommend([]).items[0]
+    visit, view = desk.type(Visit(), f"{known} -5:carts 999999999")
+    assert "does not know them: -5, 999999999." in "".join(Reader(view.said).texts)
+    assert view.session.count("unknown") == 2
+    assert {t: listed(view.lists, t) for t in desk.targets} == items(shop, visit)
+    assert "popular" not in view.lists.split('class="lists"')[0]
+    _, view = desk.type(Visit(), "-5 -6 -7 -8 -9 -10 -11")
+    assert "and 2 more." in view.said
+    assert "none of these items" in view.lists
+
+
+def test_names_are_shown_and_are_no_markup(desk):
+    seen = 0
+    for name in desk.examples(20):
+        visit, view = desk.pick(Visit(), name)
+        why = desk.why(visit)[1]
+        for html in (view.lists, view.session, why, desk.popular):
+            assert {kind for kind, _ in Reader(html).tags} <= set(
+                "section h3 h4 small ol ul li button span b i p div nav a".split()
+            )
+            assert not set("{}$`") & set(html)
+            seen += "&lt;img" in html
+    assert seen > 20
+    assert "fine thing" in view.lists + desk.popular
+
+
+def test_the_path_of_a_score_adds_up(desk, shop):
+    visit, _ = desk.pick(Visit(), next(one for one in desk.examples(30) if len(shop.session(one).events) > 2))
+    events = list(visit.session.events)
+    for target in desk.targets:
+        item = shop.recommender.recommend(events, target).items[4]
+        visit, told = desk.why(visit, str(item), target)
+        why = shop.recommender.explain(events, item, target, 1000)
+        said = "".join(Reader(told).texts)
+        assert f"place 5 of {why.candidates} candidates for {target}" in said
+        assert f"= {why.score:.3f}" in said
+        assert f"{len(why.reasons)} source" in said
+        assert all(one.source in said for one in why.reasons)
+        assert all(f"{one.feature} = " in said and one.meaning in said for one in why.features[:12])
+        bars = [float(one) for one in re.findall(r'class="adds">([+-][\d.]+)', told)]
+        assert bars[:12] == [round(one.contribution, 3) for one in why.features[:12]]
+        assert math.isclose(sum(bars), why.score - why.base, abs_tol=0.02)
+        assert max(float(one) for one in re.findall(r"width:([\d.]+)%", told)) == 50
+        pressed = [one["data-why"] for _, one in Reader(told).tags if one.get("aria-pressed") == "true"]
+        assert pressed == ["", str(item)]
+    assert desk.why(visit)[1] == told
+    other = desk.why(visit, "", "clicks")[1]
+    best = shop.recommender.recommend(events, "clicks").items[0]
+    assert f'data-why="{best}" data-target="clicks" aria-pressed="true"' in other
+
+
+def test_what_no_model_ranked_has_its_sources(desk):
+    told = desk.why(Visit())[1]
+    assert "popularity_orders" in told
+    assert "what many are after now" in told
+    assert "is not ranked" in told
+
+
+def test_visitors_at_once_do_not_mix(desk, shop):
+    names = desk.examples(24)
+    alone = {name: desk.pick(Visit(), name) for name in names}
+
+    def visitor(seed: int):
+        draw = random.Random(seed)
+        order = draw.sample(names, len(names))
+        visit, seen = Visit(), []
+        for name in order:
+            visit, view = desk.pick(visit, name)
+            seen.append((visit.session, view) == (alone[name][0].session, alone[name][1]))
+        return seen, [one.name for one in visit.earlier[1:]] == [str(name) for name in order[:-1]]
+
+    with ThreadPoolExecutor(6) as pool:
+        for seen, order_kept in pool.map(visitor, range(6)):
+            assert all(seen)
+            assert order_kept
+
+
+class TestCommandLine:
+    def test_help_shows_an_example(self, capsys):
+        with pytest.raises(SystemExit) as left:
+            command.main(["--help"])
+        assert left.value.code == 0
+        text = capsys.readouterr().out
+        assert "example: python -m scripts.demo --run runs/shop" in text
+        assert "127.0.0.1" in text
+
+    def test_mistakes_are_one_line(self, tmp_path, folder, capsys):
+        (tmp_path / "full").mkdir()
+        (tmp_path / "full" / "letter.txt").write_text("mine")
+        for arguments, said in (
+            (["--run", str(tmp_path)], "make run"),
+            (["--run", str(tmp_path / "none"), "--export", str(tmp_path / "space")], "make run"),
+            (["--run", str(folder), "--port", "0"], "there is no such port"),
+            (["--run", str(folder), "--host", "192.0.2.1", "--port", "7999"], "no such address"),
+            (["--run", str(folder), "--export", str(tmp_path / "full")], "something else is there"),
+        ):
+            if "--export" not in arguments and "gradio" not in _installed():
+                said = "make demo"
+            assert command.main(arguments) == 2
+            error = capsys.readouterr().err
+            assert error.startswith("error: ")
+            assert said in error
+            assert error.count("\n") == 1
+        assert not (tmp_path / "space").exists()
+        assert (tmp_path / "full" / "letter.txt").exists()
+
+    def test_a_taken_port_is_stepped_over_or_said(self):
+        import socket
+
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            port = taken.getsockname()[1]
+            with pytest.raises(InputError, match=str(port)):
+                command.free_port("127.0.0.1", [port])
+            assert command.free_port("127.0.0.1", range(port, port + 50)) > port
+
+
+def _installed() -> set[str]:
+    from importlib.util import find_spec
+
+    return {"gradio"} if find_spec("gradio") else set()
+
+
+def test_a_run_whose_ids_stand_for_several_rows_has_no_examples(shop, monkeypatch):
+    other = Shop(shop.recommender, shop.names, shop.sources, [])
+    desk = Desk(other)
+    assert desk.examples(3) == []
+    visit, view = desk.pick_any(Visit())
+    assert visit == Visit()
+    assert "no sessions to pick from" in view.said
