@@ -9,6 +9,7 @@ import errno
 import socket
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from events.errors import InputError
@@ -58,12 +59,10 @@ def free_port(host: str, ports: Sequence[int]) -> int:
 
 
 def _serve(run: Path, host: str, port: int | None) -> None:
-    try:
-        from scripts.demo.page import serve
-    except ModuleNotFoundError as error:
-        if error.name != "gradio":
-            raise
-        raise InputError("gradio", None, "the page needs it, and it is not installed", "run make demo") from None
+    if find_spec("gradio") is None:
+        raise InputError("gradio", None, "the page needs it, and it is not installed", "run make demo")
+    from scripts.demo.page import serve  # Gradio takes seconds to load
+
     port = free_port(host, PORTS if port is None else [port])
     desk = Desk(Shop.open(run))
     print(f"http://{host}:{port} (Ctrl+C stops it)", flush=True)

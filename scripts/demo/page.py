@@ -8,7 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-import gradio as gr
+try:
+    import gradio as gr
+except ModuleNotFoundError:  # it is an extra
+    gr = None
 
 from scripts.demo.desk import Desk, View
 from scripts.demo.visit import Visit
