@@ -14,7 +14,11 @@ from events.stages import MANIFEST, need_stage, read_manifest
 
 EXAMPLES: Final = 1_000
 """Sessions to pick from that go with a folder."""
-NOT_ASKED: Final = {"features": ("drift", "groups.json"), "models": ("importances.csv",)}
+NOT_ASKED: Final = {
+    "retrievers": ("made.json",),
+    "features": ("drift", "groups.json"),
+    "models": ("importances.csv",),
+}
 """What lies in a folder of the run beside what is opened."""
 SEED: Final = 0
 

@@ -75,9 +75,7 @@ def lists(found: Mapping[str, Recommendation], names: Names, sources: Mapping[st
     for target, one in found.items():
         rows = [
             _row(place, shown.items[aid], score, why, target, shown)
-            for place, (aid, score, why) in enumerate(
-                zip(one.items, one.scores.tolist(), one.reasons, strict=True), 1
-            )
+            for place, (aid, score, why) in enumerate(zip(one.items, one.scores.tolist(), one.reasons, strict=True), 1)
         ]
         head = tag("h3", safe(target), tag("small", safe(TITLES.get(target, ""))), id=f"list-{target}")
         columns.append(tag("section", head, tag("ol", *rows), kind=f"list {target}"))

@@ -86,9 +86,7 @@ def build(desk: Desk) -> Any:
             with gr.Tab("Session and lists", id="lists"):
                 with gr.Row(elem_id="controls"):
                     with gr.Column(min_width=280):
-                        pick = gr.Dropdown(
-                            sessions, value=None, label="Pick one of the run's sessions", elem_id="pick"
-                        )
+                        pick = gr.Dropdown(sessions, value=None, label="Pick one of the run's sessions", elem_id="pick")
                         any_one = gr.Button("A random one", elem_id="any", size="sm")
                     with gr.Column(min_width=280):
                         text = gr.Textbox(

@@ -80,7 +80,9 @@ def test_clicks_add_events_and_steps_go_back(desk, shop):
 def test_a_cold_page_shows_what_is_popular_and_says_so(desk, shop):
     _, view = desk.show(Visit())
     nothing = shop.recommender.recommend_all([], K)
-    assert {t: listed(view.lists, t) for t in desk.targets} == {t: [str(x) for x in r.items] for t, r in nothing.items()}
+    assert {t: listed(view.lists, t) for t in desk.targets} == {
+        t: [str(x) for x in r.items] for t, r in nothing.items()
+    }
     assert "every list holds what is popular" in view.lists
     assert "no events yet" in view.session
     offered = [one["data-add"] for _, one in Reader(desk.popular).tags if "data-add" in one]
@@ -91,7 +93,11 @@ def test_a_cold_page_shows_what_is_popular_and_says_so(desk, shop):
 @pytest.mark.parametrize("text", NONSENSE, ids=range(len(NONSENSE)))
 def test_nonsense_changes_nothing_and_is_one_line(desk, text):
     before, shown = desk.pick(Visit(), desk.examples(1)[0])
-    for act in (lambda: desk.type(before, text), lambda: desk.add(before, text, "clicks"), lambda: desk.pick(before, text)):
+    for act in (
+        lambda: desk.type(before, text),
+        lambda: desk.add(before, text, "clicks"),
+        lambda: desk.pick(before, text),
+    ):
         after, view = act()
         assert after == before
         assert view[1:] == shown[1:]

@@ -57,7 +57,9 @@ def test_the_parser_is_that_of_the_command_line():
     assert read_typed("  ", int) == ()
 
 
-@pytest.mark.parametrize("text", ["x", "12:views", "😀", "<b>12</b>", "1 " * 10_000, "9" * 5_000, "1.5", "12,13", ":carts"])
+@pytest.mark.parametrize(
+    "text", ["x", "12:views", "😀", "<b>12</b>", "1 " * 10_000, "9" * 5_000, "1.5", "12,13", ":carts"]
+)
 def test_nonsense_is_one_short_line(text):
     def id_of(one: str) -> int:
         try:
