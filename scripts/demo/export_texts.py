@@ -46,8 +46,8 @@ license: mit
 # Cartograph
 
 A two-stage recommender for shop sessions: pick, type or click together a session, and see the lists of clicks, carts
-and orders with the reasons for every item. The folder holds the run `{run}` as far as it is asked ({size}): of its log at most
-{examples} sessions to pick from.
+and orders with the reasons for every item. The folder holds the run `{run}` as far as it is asked ({size}): of its log
+at most {examples} sessions to pick from.
 
     pip install -r requirements.txt && python app.py     # http://127.0.0.1:7860
     docker build -t cartograph . && docker run -p 7860:7860 cartograph

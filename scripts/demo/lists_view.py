@@ -18,6 +18,10 @@ COLD: Final = (
     "No session yet, so every list holds what is popular. Click an item, type a session or pick one of the run's, "
     "and the lists follow."
 )
+LEGEND: Final = (
+    "Under each item stand the sources that proposed it, each with its place in that source's own list "
+    "and with those of the session's items that it is often seen with."
+)
 STRANGE: Final = "The run knows none of these items, so every list holds what is popular."
 
 
@@ -56,7 +60,7 @@ def _row(place: int, item: Item, score: float, why: tuple[Reason, ...], target: 
         data_target=target,
         aria_label=f"Why is {item.label} on place {place} for {target}?",
     )
-    return tag("li", face, tag("div", tag("div", *because), ask, kind="because"), kind="row own" if own else "row")
+    return tag("li", face, tag("div", tag("div", *because), ask, kind="because"), kind="entry")
 
 
 class Shown:
@@ -86,7 +90,7 @@ def lists(found: Mapping[str, Recommendation], names: Names, sources: Mapping[st
         hint = tag("p", safe(COLD), kind="hint")
     elif len(set(first.unknown)) == len({one.aid for one in session.events}):
         hint = tag("p", safe(STRANGE), kind="hint")
-    return hint + jump + tag("div", *columns, kind="lists")
+    return hint + jump + tag("div", *columns, kind="lists") + tag("p", safe(LEGEND), kind="note")
 
 
 def strip(session: Session, names: Names, unknown: Iterable[Any]) -> str:

@@ -10,7 +10,7 @@ import polars as pl
 from events.index import IdIndex
 from scripts.demo.typed import shortened
 
-COLUMNS: Final = ("text", "brand", "category", "price")
+COLUMNS: Final[tuple[str, ...]] = ("text", "brand", "category", "price")
 MOST_NAME: Final = 60
 """Characters of a name."""
 

@@ -6,8 +6,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from events.compiled import ROOT
 from scripts.demo.desk import Desk
+from scripts.demo.export import CHECK, ask_alone, export
 from scripts.demo.shop import Shop
+from tests.demo.alone import WATCH, Alone, seed_kernels
 from tests.scripts.small_run import make_run
 
 EVIL = "<img src=x onerror=\"document.title='owned'\"> {{value}} ${document.title='owned'}"
@@ -19,17 +22,20 @@ NAMED = 10
 def name_items(run: Path) -> None:
     """Give the items of a run what other shops know of theirs."""
     path = run / "prepared" / "items.parquet"
-    ids = pl.read_parquet(path)["id"]
-    there = [place % NAMED != 0 for place in range(len(ids))]
-    pl.DataFrame(
+    ids = pl.read_parquet(path)["id"].to_list()
+    rows = [
         {
-            "id": ids,
-            "text": [f"{EVIL if one % 3 == 0 else 'fine thing'} {one}" if x else None for one, x in zip(ids, there)],
-            "brand": [f"maker & {one % 5}" if x else None for one, x in zip(ids, there)],
-            "category": [["all", f"sort {one % 7}"] if x else None for one, x in zip(ids, there)],
-            "price": pl.Series([one / 4 if x else None for one, x in zip(ids, there)], dtype=pl.Float32),
+            "id": one,
+            "text": f"{EVIL if one % 3 == 0 else 'fine thing'} {one}",
+            "brand": f"maker & {one % 5}",
+            "category": ["all", f"sort {one % 7}"],
+            "price": one / 4,
         }
-    ).write_parquet(path)
+        if place % NAMED
+        else {"id": one}
+        for place, one in enumerate(ids)
+    ]
+    pl.DataFrame(rows, schema_overrides={"price": pl.Float32}).write_parquet(path)
 
 
 @pytest.fixture(scope="session")
@@ -47,3 +53,20 @@ def shop(folder: Path) -> Shop:
 @pytest.fixture
 def desk(shop: Shop) -> Desk:
     return Desk(shop, random.Random(5))
+
+
+@pytest.fixture(scope="session")
+def alone(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Alone:
+    """The exported folder, and what a process said that opened it."""
+    space = tmp_path_factory.mktemp("export") / "space"
+    kernels = tmp_path_factory.mktemp("kernels")
+    for path in (space, space.with_name("space.partial")):
+        seed_kernels(kernels, path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NUMBA_CACHE_DIR", str(kernels))
+        patch.setenv("PYTHONPATH", str(ROOT))
+        sizes = export(folder, space)
+        patch.setattr("scripts.demo.export.CHECK", WATCH + CHECK)
+        said = ask_alone(space)
+    opened = (space.parent / "opened").read_text().splitlines()
+    return Alone(space, kernels, sizes, said, frozenset(opened))

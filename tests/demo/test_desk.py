@@ -10,12 +10,14 @@ import pytest
 from events.errors import InputError
 from rankers.reasons import words
 from scripts.demo import __main__ as command
-from scripts.demo.desk import K, POPULAR, Desk
+from scripts.demo.desk import POPULAR, Desk, K
 from scripts.demo.shop import Shop
 from scripts.demo.visit import MOST_EVENTS, Visit
 from tests.demo.test_texts import Reader
 
 NONSENSE = ["x", "12:views", "😀", "<script>alert(1)</script>", "1 " * 10_000, "9" * 5_000, str(2**70), "{{x}} ${y}"]
+
+KNOWN_TAGS = {"section", "h3", "h4", "small", "ol", "ul", "li", "button", "span", "b", "i", "p", "div", "nav", "a"}
 
 
 def listed(html: str, target: str) -> list[str]:
@@ -138,9 +140,7 @@ def test_names_are_shown_and_are_no_markup(desk):
         visit, view = desk.pick(Visit(), name)
         why = desk.why(visit)[1]
         for html in (view.lists, view.session, why, desk.popular):
-            assert {kind for kind, _ in Reader(html).tags} <= set(
-                "section h3 h4 small ol ul li button span b i p div nav a".split()
-            )
+            assert {kind for kind, _ in Reader(html).tags} <= KNOWN_TAGS
             assert not set("{}$`") & set(html)
             seen += "&lt;img" in html
     assert seen > 20

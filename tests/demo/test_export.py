@@ -1,78 +1,34 @@
 """The exported folder needs nothing but itself: it is opened alone, and its Dockerfile and head name what is there."""
 
 import ast
-import hashlib
-import os
 import re
-import shutil
 import sys
 from importlib.metadata import requires
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 from packaging.requirements import Requirement
 
 from events.compiled import FLOORS, ROOT
 from events.errors import InputError
-from rankers import Recommender
 from scripts.demo import __main__ as command
-from scripts.demo.export import CHECK, ask_alone, export
+from scripts.demo.export import export
 from scripts.demo.export_data import few_sessions
 from scripts.demo.export_program import LOCKS, TEST_TOOLS, imported_scripts, locked, needs, normal, pins
+from tests.demo.alone import Alone
 from tests.demo.conftest import EVIL
 
-WATCH = """
-import atexit, os, sys
-opened = set()
-def seen(event, given):
-    if event == "open" and isinstance(given[0], str) and os.path.abspath(given[0]).startswith(os.path.abspath("run")):
-        opened.add(os.path.relpath(given[0], "run"))
-sys.addaudithook(seen)
-atexit.register(lambda: open("../opened", "w").write("\\n".join(sorted(opened))))
-"""
-"""Before the check: note which of the run's files are opened."""
-
-
-def seed_kernels(cache: Path, folder: Path) -> None:
-    """Give the copy in ``folder`` the kernels that this process has compiled: half a minute less.
-
-    Numba names the folder of a module's kernels by the digest of where the module lies.
-    """
-    for package in FLOORS:
-        for inside in [ROOT / package, *(ROOT / package).rglob("*/")]:
-            copy = folder / inside.relative_to(ROOT)
-            names = [f"{one.name}_{hashlib.sha1(str(one).encode()).hexdigest()}" for one in (inside, copy)]
-            kept = Path(os.environ["NUMBA_CACHE_DIR"]) / names[0]
-            if kept.is_dir():
-                shutil.copytree(kept, cache / names[1])
-
 
 @pytest.fixture(scope="module")
-def exported(folder, tmp_path_factory) -> Path:
-    space = tmp_path_factory.mktemp("export") / "space"
-    cache = tmp_path_factory.mktemp("kernels")
-    for path in (space, space.with_name("space.partial")):
-        seed_kernels(cache, path)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("NUMBA_CACHE_DIR", str(cache))
-        patch.setenv("PYTHONPATH", str(ROOT))
-        sizes = export(folder, space)
-        assert sizes["run"] < sizes["all"] < 20_000_000
-        assert sizes["all"] == sum(path.stat().st_size for path in space.rglob("*") if path.is_file())
-        patch.setattr("scripts.demo.export.CHECK", WATCH + CHECK)
-        answered = ask_alone(space)
-    (space.parent / "answered").write_text(repr(answered))
-    return space
+def exported(alone: Alone) -> Path:
+    return alone.space
 
 
-@pytest.fixture(scope="module")
-def answered(exported) -> dict:
-    return ast.literal_eval((exported.parent / "answered").read_text())
-
-
-def test_it_is_opened_by_itself_and_gives_the_lists_of_the_run(exported, answered, shop):
+def test_it_is_opened_by_itself_and_gives_the_lists_of_the_run(alone, exported, shop):
+    answered = alone.said
     ours = [name for name in answered["files"] if "/site-packages/" not in name and str(exported) in name]
     assert len(ours) > 50
     others = [name for name in answered["files"] if str(ROOT) in name and "/site-packages/" not in name]
@@ -81,15 +37,19 @@ def test_it_is_opened_by_itself_and_gives_the_lists_of_the_run(exported, answere
     assert answered["lists"] == {target: one.items for target, one in wanted.items()}
 
 
-def test_only_what_is_asked_goes_along(exported, folder):
+def test_sizes_are_those_of_the_files(alone, exported):
+    assert alone.sizes["all"] == sum(path.stat().st_size for path in exported.rglob("*") if path.is_file())
+    assert alone.sizes["run"] < alone.sizes["all"] < 20_000_000
+
+
+def test_only_what_is_asked_goes_along(alone, exported, folder):
     run = exported / "run"
     there = {path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file()}
-    opened = set((exported.parent / "opened").read_text().splitlines())
     parquets = {name for name in there if name.endswith(".parquet")}  # Polars opens them on its own
     assert parquets == {"prepared/items.parquet", "prepared/submission/target_ids.parquet"}
     manifests = {name for name in there if name.endswith("manifest.json")}  # asked whether they are there
-    assert len(opened) > 50
-    assert there == opened | parquets | manifests
+    assert len(alone.opened) > 50
+    assert there == alone.opened | parquets | manifests
     text = "".join((run / name).read_text() for name in there if name.endswith(".json"))
     assert str(folder.parent) not in text
     assert "inputs" not in text
@@ -150,7 +110,7 @@ def test_the_head_says_what_the_hosting_space_wants(exported):
     assert "*.npy filter=lfs" in (exported / ".gitattributes").read_text()
 
 
-def test_requirements_are_exact_and_those_of_the_lock_files(exported, answered):
+def test_requirements_are_exact_and_those_of_the_lock_files(exported):
     lines = (exported / "requirements.txt").read_text().split()
     every = {line for path in LOCKS for line in (ROOT / path).read_text().split()}
     assert set(lines) <= every
@@ -199,7 +159,5 @@ def test_the_command_says_the_size(folder, tmp_path, monkeypatch, capsys):
 
 
 def test_names_that_would_be_markup_are_still_names_there(exported):
-    import polars as pl
-
     texts = pl.read_parquet(exported / "run" / "prepared" / "items.parquet")["text"].drop_nulls()
     assert texts.str.starts_with(EVIL).any()
