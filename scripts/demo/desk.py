@@ -108,6 +108,8 @@ class Desk:
             some = shortened(", ".join(map(str, unknown[:5])), 100)
             said = f"Left out, as the run does not know {'it' if n == 1 else 'them'}: {some}"
             said += f" and {n - 5} more." if n > 5 else "."
+            if {one.aid for one in after.session.events} == set(unknown):
+                said += f" {lists_view.STRANGE}"
         shop = self.shop
         return after, View(
             line(said, wrong),

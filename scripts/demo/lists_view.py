@@ -15,14 +15,13 @@ SHOWN_REASONS: Final = 3
 TITLES: Final = {"clicks": "looked at next", "carts": "put into the cart", "orders": "bought"}
 ONE: Final = {"clicks": "click", "carts": "cart", "orders": "order"}
 COLD: Final = (
-    "No session yet, so every list holds what is popular. Click an item, type a session or pick one of the run's, "
-    "and the lists follow."
+    "Every list holds what is popular. Pick one of the run's sessions, type one, or click items: the lists follow."
 )
 LEGEND: Final = (
     "Under each item stand the sources that proposed it, each with its place in that source's own list "
     "and with those of the session's items that it is often seen with."
 )
-STRANGE: Final = "The run knows none of these items, so every list holds what is popular."
+STRANGE: Final = "So every list holds what is popular."
 
 
 def reason(one: Reason, items: Mapping[Any, Item], meaning: str) -> str:
@@ -63,6 +62,9 @@ def _row(place: int, item: Item, score: float, why: tuple[Reason, ...], target: 
     return tag("li", face, tag("div", tag("div", *because), ask, kind="because"), kind="entry")
 
 
+COLD_STRIP: Final = tag("div", tag("p", safe(COLD), kind="hint"), kind="strip", data_events=0)
+
+
 class Shown:
     """What rows need to know: the items' names, the session's items, what the sources mean."""
 
@@ -84,29 +86,25 @@ def lists(found: Mapping[str, Recommendation], names: Names, sources: Mapping[st
         head = tag("h3", safe(target), tag("small", safe(TITLES.get(target, ""))), id=f"list-{target}")
         columns.append(tag("section", head, tag("ol", *rows), kind=f"list {target}"))
     jump = tag("nav", *(tag("a", safe(target), href=f"#list-{target}") for target in found), kind="jump")
-    first = next(iter(found.values()))
-    hint = ""
-    if not session.events:
-        hint = tag("p", safe(COLD), kind="hint")
-    elif len(set(first.unknown)) == len({one.aid for one in session.events}):
-        hint = tag("p", safe(STRANGE), kind="hint")
-    return hint + jump + tag("div", *columns, kind="lists") + tag("p", safe(LEGEND), kind="note")
+    return jump + tag("div", *columns, kind="lists") + tag("p", safe(LEGEND), kind="note")
 
 
 def strip(session: Session, names: Names, unknown: Iterable[Any]) -> str:
-    """The session's events, the first one first; of long ones the end."""
+    """The session's events, the latest first, of long ones the latest; where there are none, what to do."""
     items, strange = names.of(one.aid for one in session.events), set(unknown)
-    hidden = max(len(session.events) - SHOWN_EVENTS, 0)
-    chips = [tag("li", safe(f"{hidden} earlier"), kind="rest")] if hidden else []
-    for one in session.events[hidden:]:
+    chips = []
+    for one in reversed(session.events[-SHOWN_EVENTS:]):
         said = [tag("b", safe(ONE[one.kind])), safe(f" {items[one.aid].label}")]
         if one.aid in strange:
             said.append(tag("i", safe(" unknown")))
         chips.append(tag("li", *said, kind=f"event {one.kind}", data_event=one.aid))
     n = len(session.events)
+    if n > SHOWN_EVENTS:
+        chips.append(tag("li", safe(f"{n - SHOWN_EVENTS} earlier"), kind="rest"))
     name = f"session {session.name} of the run" if session.name else "your session"
-    head = tag("h3", safe(f"{name}: {n} event{'s' * (n != 1)}" if n else "no events yet"), kind="events")
-    return head + tag("ol", *chips, kind="strip", data_events=n)
+    said_of_it = f"{name}: {n} event{'s' * (n != 1)}{', the latest first' * (n > 1)}"
+    head = tag("h3", safe(said_of_it if n else "no session yet"), kind="events")
+    return head + (tag("ol", *chips, kind="strip", data_events=n) if n else COLD_STRIP)
 
 
 def popular(items: Iterable[Item]) -> str:

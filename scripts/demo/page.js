@@ -8,7 +8,7 @@ const meant = (node) => {
   if (!button || !element.contains(button)) return null;
   const said = button.dataset;
   if (said.add !== undefined) return ['click', { add: said.add }];
-  return ['select', { why: said.why, target: said.target }];
+  return ['select', { why: said.why, list: said.target }];
 };
 const tell = (what) => {
   trigger(...what);

@@ -106,9 +106,9 @@ def build(desk: Desk) -> Any:
                         with gr.Row(elem_id="back"):
                             undo = gr.Button("Undo", elem_id="undo", size="sm", min_width=80)
                             clear = gr.Button("Clear", elem_id="clear", size="sm", min_width=80)
-                said = gr.HTML(opening.said, elem_id="said", **PLAIN)
-                strip = gr.HTML(opening.session, elem_id="session", **PLAIN)
                 popular = gr.HTML(desk.popular, elem_id="popular", js_on_load=script, **PLAIN)
+                strip = gr.HTML(opening.session, elem_id="session", **PLAIN)
+                said = gr.HTML(opening.said, elem_id="said", **PLAIN)
                 lists = gr.HTML(opening.lists, elem_id="lists", js_on_load=script, **PLAIN)
             with gr.Tab("How this score came about", id="why") as why_tab:
                 why = gr.HTML("", elem_id="why", js_on_load=script, **PLAIN)
@@ -153,7 +153,7 @@ def _adding(desk: Desk) -> Callable[..., tuple[Any, ...]]:
 
 def _asking(desk: Desk) -> Callable[..., tuple[Any, ...]]:
     def ask(visit: Visit, event: gr.EventData) -> tuple[Any, ...]:
-        after, told = desk.why(visit, str(event.why), str(event.target))
+        after, told = desk.why(visit, str(event.why), str(event.list))
         return after, told, gr.Tabs(selected="why")
 
     return ask

@@ -13,7 +13,7 @@ from scripts.demo.shop import Shop
 from tests.demo.alone import WATCH, Alone, seed_kernels
 from tests.scripts.small_run import make_run
 
-EVIL = "<img src=x onerror=\"document.title='owned'\"> {{value}} ${document.title='owned'}"
+EVIL = "<img src=x onerror=\"document.title='!'\">{{value}}${1}"
 """A name that is harmless only where it is escaped, for HTML and for both kinds of templates."""
 NAMED = 10
 """Every item but each tenth has a name; popular ones, too."""
