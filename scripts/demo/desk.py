@@ -11,7 +11,7 @@ from scripts.demo import lists_view, why_view
 from scripts.demo.markup import line, tag
 from scripts.demo.shop import Shop
 from scripts.demo.typed import mistake, read_typed, shortened
-from scripts.demo.visit import Session, Visit, to, undone, with_event
+from scripts.demo.visit import Act, Session, Visit, to, undone, unseen, with_event
 
 K: Final = 20
 """Items of a list."""
@@ -68,21 +68,18 @@ class Desk:
 
     def type(self, visit: Visit, text: str) -> tuple[Visit, View]:
         """Put on the page what was typed."""
-        id_of = self.shop.recommender.id_of
-        return self._act(visit, lambda: to(visit, Session(read_typed(text, id_of))))
+        return self._act(visit, lambda: to(visit, Session(read_typed(text, self._id))))
 
-    def add(self, visit: Visit, item: str, kind: str) -> tuple[Visit, View]:
-        """One more event; ``item`` is the text of its id."""
-        id_of = self.shop.recommender.id_of
-        return self._act(visit, lambda: to(visit, with_event(visit.session, id_of(item), kind)))
-
-    def undo(self, visit: Visit) -> tuple[Visit, View]:
-        """Take the last step back."""
-        return self._act(visit, lambda: undone(visit), "" if visit.earlier else "There is nothing to undo.")
-
-    def clear(self, visit: Visit) -> tuple[Visit, View]:
-        """An empty session."""
-        return self._act(visit, lambda: to(visit, Session()))
+    def act(self, visit: Visit, sent: Any) -> tuple[Visit, View]:
+        """Do what a browser says it did and what was not done yet; see :func:`scripts.demo.visit.unseen`."""
+        said, wrong = "", False
+        for one in unseen(sent, visit.seen):
+            try:
+                said, wrong, visit = "", False, self._done(visit, one)
+            except InputError as error:
+                said, wrong = mistake(error), True
+            visit = replace(visit, seen=one.n)
+        return self._act(visit, lambda: visit, said, wrong)
 
     def why(self, visit: Visit, item: str = "", target: str = "") -> tuple[Visit, str]:
         """The reasons of an item; without one, of that asked for before, or of the best for the target."""
@@ -93,9 +90,25 @@ class Desk:
         except InputError as error:
             return replace(visit, asked=None), line(mistake(error), wrong=True)
 
-    def _act(self, visit: Visit, change: Callable[[], Visit], said: str = "") -> tuple[Visit, View]:
+    def _done(self, visit: Visit, act: Act) -> Visit:
+        if act.do == "add":
+            return to(visit, with_event(visit.session, self._id(act.item), act.kind))
+        if act.do == "undo" and visit.earlier:
+            return undone(visit)
+        if act.do == "clear":
+            return to(visit, Session())
+        raise InputError("events", None, "there is nothing to undo", "add an event")
+
+    def _id(self, text: str) -> Any:
+        aid = self.shop.recommender.id_of(text)
+        if isinstance(aid, int) and not -(2**63) <= aid < 2**63:
+            raise InputError("item", None, f"item {text} is out of range", "give one of 64 bits")
+        return aid
+
+    def _act(
+        self, visit: Visit, change: Callable[[], Visit], said: str = "", wrong: bool = False
+    ) -> tuple[Visit, View]:
         """Make a change; where it is a mistake, all stays as it is and a line says so."""
-        wrong = False
         try:
             after = change()
             found = self._ask(after.session)
@@ -113,7 +126,7 @@ class Desk:
         shop = self.shop
         return after, View(
             line(said, wrong),
-            lists_view.strip(after.session, shop.names, unknown),
+            lists_view.strip(after, shop.names, unknown),
             lists_view.lists(found, shop.names, shop.sources, after.session),
         )
 

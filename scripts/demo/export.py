@@ -30,7 +30,7 @@ from scripts.demo.visit import Visit
 desk = Desk(Shop.open(Path("run")))
 visit, _ = desk.pick_any(Visit())
 if not visit.session.events:
-    visit, _ = desk.add(visit, str(desk.shop.recommender.recommend([]).items[0]), "clicks")
+    visit, _ = desk.type(visit, str(desk.shop.recommender.recommend([]).items[0]))
 desk.why(visit)
 found = desk.shop.recommender.recommend_all(list(visit.session.events))
 print(json.dumps({

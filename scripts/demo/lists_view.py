@@ -7,7 +7,7 @@ from rankers.answers import Recommendation
 from rankers.reasons import Reason
 from scripts.demo.markup import safe, tag
 from scripts.demo.names import Item, Names
-from scripts.demo.visit import Session
+from scripts.demo.visit import Session, Visit
 
 SHOWN_EVENTS: Final = 40
 """Latest events of a session that are shown."""
@@ -62,9 +62,6 @@ def _row(place: int, item: Item, score: float, why: tuple[Reason, ...], target: 
     return tag("li", face, tag("div", tag("div", *because), ask, kind="because"), kind="entry")
 
 
-COLD_STRIP: Final = tag("div", tag("p", safe(COLD), kind="hint"), kind="strip", data_events=0)
-
-
 class Shown:
     """What rows need to know: the items' names, the session's items, what the sources mean."""
 
@@ -89,8 +86,9 @@ def lists(found: Mapping[str, Recommendation], names: Names, sources: Mapping[st
     return jump + tag("div", *columns, kind="lists") + tag("p", safe(LEGEND), kind="note")
 
 
-def strip(session: Session, names: Names, unknown: Iterable[Any]) -> str:
+def strip(visit: Visit, names: Names, unknown: Iterable[Any]) -> str:
     """The session's events, the latest first, of long ones the latest; where there are none, what to do."""
+    session = visit.session
     items, strange = names.of(one.aid for one in session.events), set(unknown)
     chips = []
     for one in reversed(session.events[-SHOWN_EVENTS:]):
@@ -102,9 +100,11 @@ def strip(session: Session, names: Names, unknown: Iterable[Any]) -> str:
     if n > SHOWN_EVENTS:
         chips.append(tag("li", safe(f"{n - SHOWN_EVENTS} earlier"), kind="rest"))
     name = f"session {session.name} of the run" if session.name else "your session"
-    said_of_it = f"{name}: {n} event{'s' * (n != 1)}{', the latest first' * (n > 1)}"
-    head = tag("h3", safe(said_of_it if n else "no session yet"), kind="events")
-    return head + (tag("ol", *chips, kind="strip", data_events=n) if n else COLD_STRIP)
+    title = f"{name}: {n} event{'s' * (n != 1)}{', the latest first' * (n > 1)}" if n else "no session yet"
+    back = [tag("button", safe(one), kind="do", type="button", data_do=one, id=one) for one in ("undo", "clear")]
+    body = tag("ol", *chips) if n else tag("p", safe(COLD), kind="hint")
+    head = tag("div", tag("h3", safe(title)), *back, kind="head")
+    return head + tag("div", body, kind="strip", data_events=n, data_seen=visit.seen)
 
 
 def popular(items: Iterable[Item]) -> str:

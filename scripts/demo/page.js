@@ -1,19 +1,32 @@
-// Buttons with data-add or data-why become events of the component that holds them.
+// Buttons with data-add, data-do or data-why become events of the component that holds them.
 //
+// What is done is numbered and sent again until the page says that it was seen: requests may overtake each other or be
+// lost, and the server takes each number once, in their order.
+const shared = (window.cartograph ??= { n: 0, acts: [] });
+const act = (what) => {
+  const seen = Number(document.querySelector('[data-seen]')?.dataset.seen ?? 0);
+  shared.n += 1;
+  shared.acts = [...shared.acts.filter((one) => one.n > seen), { n: shared.n, ...what }];
+  trigger('click', { acts: shared.acts });
+};
+const meant = (node) => {
+  const button = node instanceof Element ? node.closest('[data-add],[data-do],[data-why]') : null;
+  return button && element.contains(button) ? { ...button.dataset } : null;
+};
+const tell = (what) => {
+  if (what.add !== undefined) {
+    act({ do: 'add', item: what.add, kind: document.querySelector('#kind input:checked')?.value ?? 'clicks' });
+  } else if (what.do !== undefined) {
+    act({ do: what.do });
+  } else {
+    trigger('select', { why: what.why, list: what.target });
+    if (what.why) window.scrollTo({ top: 0 });
+  }
+};
+
 // A click counts where the pointer went down: what it went down on may have been drawn anew before it comes up, and
 // the browser then makes no click of it. Keyboards and screen readers make clicks without a pointer (detail 0).
 let held = null;
-const meant = (node) => {
-  const button = node instanceof Element ? node.closest('[data-add],[data-why]') : null;
-  if (!button || !element.contains(button)) return null;
-  const said = button.dataset;
-  if (said.add !== undefined) return ['click', { add: said.add }];
-  return ['select', { why: said.why, list: said.target }];
-};
-const tell = (what) => {
-  trigger(...what);
-  if (what[1].why) window.scrollTo({ top: 0 });
-};
 const up = (event) => {
   if (!element.isConnected) return document.removeEventListener('pointerup', up);
   const pressed = held;

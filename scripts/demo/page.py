@@ -97,40 +97,29 @@ def build(desk: Desk) -> Any:
                         )
                         ask = gr.Button("Show its lists", elem_id="ask", size="sm")
                     with gr.Column(min_width=280):
-                        kind = gr.Radio(
+                        gr.Radio(
                             list(desk.targets),
                             value=desk.targets[0],
                             label="Or click items; each click adds to the",
                             elem_id="kind",
                         )
-                        with gr.Row(elem_id="back"):
-                            undo = gr.Button("Undo", elem_id="undo", size="sm", min_width=80)
-                            clear = gr.Button("Clear", elem_id="clear", size="sm", min_width=80)
                 popular = gr.HTML(desk.popular, elem_id="popular", js_on_load=script, **PLAIN)
-                strip = gr.HTML(opening.session, elem_id="session", **PLAIN)
+                strip = gr.HTML(opening.session, elem_id="session", js_on_load=script, **PLAIN)
                 said = gr.HTML(opening.said, elem_id="said", **PLAIN)
                 lists = gr.HTML(opening.lists, elem_id="lists", js_on_load=script, **PLAIN)
             with gr.Tab("How this score came about", id="why") as why_tab:
                 why = gr.HTML("", elem_id="why", js_on_load=script, **PLAIN)
         shown = [visit, said, strip, lists]
-        _connect(desk, visit, shown, [any_one, undo, clear], (pick, text, ask))
-        for one in (popular, lists):
-            one.click(_adding(desk), [visit, kind], shown, **IN_TURN)
+        any_one.click(_flat(desk.pick_any), [visit], shown, **IN_TURN)
+        pick.input(_flat(desk.pick), [visit, pick], shown, **IN_TURN)
+        text.submit(_flat(desk.type), [visit, text], shown, **IN_TURN)
+        ask.click(_flat(desk.type), [visit, text], shown, **IN_TURN)
+        for one in (popular, strip, lists):
+            one.click(_acting(desk), [visit], shown, **IN_TURN)
         lists.select(_asking(desk), [visit], [visit, why, tabs], **IN_TURN)
         why.select(_asking(desk), [visit], [visit, why, tabs], **IN_TURN)
         why_tab.select(lambda now: desk.why(now), [visit], [visit, why], **IN_TURN)
     return page
-
-
-def _connect(desk: Desk, visit: Any, shown: list[Any], buttons: list[Any], given: tuple[Any, Any, Any]) -> None:
-    """What is picked, typed, undone and cleared."""
-    acts = (desk.pick_any, desk.undo, desk.clear)
-    for button, act in zip(buttons, acts, strict=True):
-        button.click(_flat(act), [visit], shown, **IN_TURN)
-    pick, text, ask = given
-    pick.input(_flat(desk.pick), [visit, pick], shown, **IN_TURN)
-    text.submit(_flat(desk.type), [visit, text], shown, **IN_TURN)
-    ask.click(_flat(desk.type), [visit, text], shown, **IN_TURN)
 
 
 def _flat(act: Callable[..., tuple[Visit, View]]) -> Callable[..., tuple[Any, ...]]:
@@ -143,18 +132,25 @@ def _flat(act: Callable[..., tuple[Visit, View]]) -> Callable[..., tuple[Any, ..
     return flat
 
 
-def _adding(desk: Desk) -> Callable[..., tuple[Any, ...]]:
-    def add(visit: Visit, kind: str, event: gr.EventData) -> tuple[Any, ...]:
-        after, view = desk.add(visit, str(event.add), kind)
+def _told(event: Any) -> dict[str, Any]:
+    """What ``page.js`` sent; nothing if it was somebody else."""
+    told = event._data
+    return told if isinstance(told, dict) else {}
+
+
+def _acting(desk: Desk) -> Callable[..., tuple[Any, ...]]:
+    def act(visit: Visit, event: gr.EventData) -> tuple[Any, ...]:
+        after, view = desk.act(visit, _told(event).get("acts"))
         return after, *view
 
-    return add
+    return act
 
 
 def _asking(desk: Desk) -> Callable[..., tuple[Any, ...]]:
     def ask(visit: Visit, event: gr.EventData) -> tuple[Any, ...]:
-        after, told = desk.why(visit, str(event.why), str(event.list))
-        return after, told, gr.Tabs(selected="why")
+        told = _told(event)
+        after, shown = desk.why(visit, str(told.get("why", "")), str(told.get("list", "")))
+        return after, shown, gr.Tabs(selected="why")
 
     return ask
 

@@ -36,11 +36,35 @@ class Visit:
     session : what stands on it
     earlier : what stood on it before, the latest last
     asked   : item and target that the visitor wants to know the reasons of, if any
+    seen    : number of the last act of this browser that has been done
     """
 
     session: Session = Session()
     earlier: tuple[Session, ...] = ()
     asked: tuple[Any, str] | None = None
+    seen: int = 0
+
+
+class Act(NamedTuple):
+    """Something a browser did: ``do`` is ``add`` (an event of a ``kind`` on an ``item``), ``undo`` or ``clear``."""
+
+    n: int
+    do: str
+    item: str = ""
+    kind: str = ""
+
+
+def unseen(sent: Any, seen: int) -> list[Act]:
+    """The acts with a number above ``seen``, each once and in their order, whatever else was sent.
+
+    >>> unseen([{"n": 3, "do": "undo"}, {"n": 2, "do": "add", "item": "12", "kind": "carts"}, {"n": 1}, {}, 7], 1)
+    [Act(n=2, do='add', item='12', kind='carts'), Act(n=3, do='undo', item='', kind='')]
+    """
+    found: dict[int, Act] = {}
+    for one in sent if isinstance(sent, list) else ():
+        if isinstance(one, dict) and isinstance(one.get("n"), int) and one["n"] > seen:
+            found[one["n"]] = Act(one["n"], *(str(one.get(key, "")) for key in ("do", "item", "kind")))
+    return [found[n] for n in sorted(found)]
 
 
 def to(visit: Visit, session: Session) -> Visit:

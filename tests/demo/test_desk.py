@@ -1,9 +1,11 @@
 """What the page does: it shows the recommender's lists and reasons, and takes no harm from nonsense."""
 
+import itertools
 import math
 import random
 import re
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
@@ -18,6 +20,10 @@ from tests.demo.test_texts import Reader
 NONSENSE = ["x", "12:views", "😀", "<script>alert(1)</script>", "1 " * 10_000, "9" * 5_000, str(2**70), "{{x}} ${y}"]
 
 KNOWN_TAGS = {"section", "h3", "h4", "small", "ol", "ul", "li", "button", "span", "b", "i", "p", "div", "nav", "a"}
+
+
+def act(desk: Desk, visit: Visit, do: str, item: str = "", kind: str = ""):
+    return desk.act(visit, [{"n": visit.seen + 1, "do": do, "item": item, "kind": kind}])
 
 
 def listed(html: str, target: str) -> list[str]:
@@ -65,18 +71,49 @@ def test_clicks_add_events_and_steps_go_back(desk, shop):
     start = view.lists
     for kind in ("clicks", "carts", "orders"):
         item = listed(view.lists, "orders")[3]
-        visit, view = desk.add(visit, item, kind)
+        visit, view = act(desk, visit, "add", item, kind)
         assert (str(visit.session.events[-1].aid), visit.session.events[-1].kind) == (item, kind)
         assert {target: listed(view.lists, target) for target in desk.targets} == items(shop, visit)
     assert f'data-events="{3}"' in view.session
     for n in (2, 1, 0):
-        visit, view = desk.undo(visit)
+        visit, view = act(desk, visit, "undo")
         assert len(visit.session.events) == n
     assert view.lists == start
-    assert "nothing to undo" in desk.undo(visit)[1].said
+    assert "othing to undo" in act(desk, visit, "undo")[1].said
     visit, _ = desk.pick_any(visit)
-    visit, view = desk.clear(visit)
+    visit, view = act(desk, visit, "clear")
     assert view.lists == start
+
+
+def test_acts_are_done_once_and_in_order_however_they_arrive(desk, shop):
+    some = [str(item) for item in shop.recommender.recommend([]).items[:6]]
+    acts = [{"n": n, "do": "add", "item": item, "kind": "carts"} for n, item in enumerate(some, 1)]
+    acts.insert(4, {"n": 2.5, "do": "clear"})
+    wanted = desk.act(Visit(), acts)[0].session
+    assert [str(event.aid) for event in wanted.events] == some
+    for seed in range(5):
+        draw, visit = random.Random(seed), Visit()
+        parts = [acts[: draw.randint(1, len(acts))] for _ in range(4)] + [acts]
+        for part in draw.sample(parts, len(parts)):
+            visit, view = desk.act(visit, part)
+        assert (visit.session, visit.seen) == (wanted, 6)
+        assert 'data-seen="6"' in view.session
+        assert len(list(itertools.takewhile(lambda one: one.earlier, _back(desk, visit)))) == 6
+    mixed = [
+        {"n": 1, "do": "add", "item": some[0], "kind": "clicks"},
+        {"n": 2, "do": "add", "item": "x", "kind": "clicks"},
+    ]
+    visit, view = desk.act(Visit(), [*mixed, {"n": 3, "do": "add", "item": some[1], "kind": "clicks"}])
+    assert [str(event.aid) for event in visit.session.events] == some[:2]
+    for sent in (None, "x", [None], [{"n": "1", "do": "undo"}], [{"n": True}], {"n": 1}):
+        assert desk.act(Visit(), sent)[0].session == Visit().session
+    assert 'class="said wrong"' in desk.act(Visit(), [{"n": 1, "do": "buy"}])[1].said
+
+
+def _back(desk, visit):
+    while True:
+        yield visit
+        visit, _ = act(desk, visit, "undo")
 
 
 def test_a_cold_page_shows_what_is_popular_and_says_so(desk, shop):
@@ -95,14 +132,15 @@ def test_a_cold_page_shows_what_is_popular_and_says_so(desk, shop):
 @pytest.mark.parametrize("text", NONSENSE, ids=range(len(NONSENSE)))
 def test_nonsense_changes_nothing_and_is_one_line(desk, text):
     before, shown = desk.pick(Visit(), desk.examples(1)[0])
-    for act in (
+    for nonsense in (
         lambda: desk.type(before, text),
-        lambda: desk.add(before, text, "clicks"),
+        lambda: act(desk, before, "add", text, "clicks"),
         lambda: desk.pick(before, text),
     ):
-        after, view = act()
-        assert after == before
-        assert view[1:] == shown[1:]
+        after, view = nonsense()
+        assert replace(after, seen=0) == before
+        assert view.lists == shown.lists
+        assert view.session.replace('data-seen="1"', 'data-seen="0"') == shown.session
         said = Reader(view.said)
         assert said.tags == [("p", {"class": "said wrong", "role": "status"})]
         assert 10 < len("".join(said.texts)) < 400
@@ -114,11 +152,11 @@ def test_nonsense_changes_nothing_and_is_one_line(desk, text):
 def test_other_nonsense(desk):
     visit, view = desk.type(Visit(), "")
     assert (visit, view.said) == (Visit(), "")
-    assert 'class="said wrong"' in desk.add(Visit(), "1", "<b>")[1].said
+    assert 'class="said wrong"' in act(desk, Visit(), "add", "1", "<b>")[1].said
     assert 'class="said wrong"' in desk.why(Visit(), "1", "views")[1]
     full, view = desk.type(Visit(), "1 " * MOST_EVENTS)
     assert len(full.session.events) == MOST_EVENTS
-    assert desk.add(full, "1", "clicks")[0] == full
+    assert act(desk, full, "add", "1", "clicks")[0].session == full.session
     assert f"{MOST_EVENTS - 40} earlier" in view.session
 
 
