@@ -102,6 +102,7 @@ def build(desk: Desk) -> Any:
                             value=desk.targets[0],
                             label="Or click items; each click adds to the",
                             elem_id="kind",
+                            interactive=True,  # page.js reads it
                         )
                 popular = gr.HTML(desk.popular, elem_id="popular", js_on_load=script, **PLAIN)
                 strip = gr.HTML(opening.session, elem_id="session", js_on_load=script, **PLAIN)
