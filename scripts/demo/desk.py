@@ -127,7 +127,7 @@ class Desk:
         return after, View(
             line(said, wrong),
             lists_view.strip(after, shop.names, unknown),
-            lists_view.lists(found, shop.names, shop.sources, after.session),
+            lists_view.lists(found, shop.names, shop.sources, after),
         )
 
     def _ask(self, session: Session) -> dict[str, Recommendation]:

@@ -71,8 +71,9 @@ class Shown:
         self.sources = sources
 
 
-def lists(found: Mapping[str, Recommendation], names: Names, sources: Mapping[str, str], session: Session) -> str:
+def lists(found: Mapping[str, Recommendation], names: Names, sources: Mapping[str, str], visit: Visit) -> str:
     """A list a target, each with scores and reasons."""
+    session = visit.session
     shown = Shown(names, sources, session, (aid for one in found.values() for aid in one.items))
     columns = []
     for target, one in found.items():
@@ -83,7 +84,7 @@ def lists(found: Mapping[str, Recommendation], names: Names, sources: Mapping[st
         head = tag("h3", safe(target), tag("small", safe(TITLES.get(target, ""))), id=f"list-{target}")
         columns.append(tag("section", head, tag("ol", *rows), kind=f"list {target}"))
     jump = tag("nav", *(tag("a", safe(target), href=f"#list-{target}") for target in found), kind="jump")
-    return jump + tag("div", *columns, kind="lists") + tag("p", safe(LEGEND), kind="note")
+    return jump + tag("div", *columns, kind="lists", data_seen=visit.seen) + tag("p", safe(LEGEND), kind="note")
 
 
 def strip(visit: Visit, names: Names, unknown: Iterable[Any]) -> str:

@@ -1,13 +1,24 @@
 // Buttons with data-add, data-do or data-why become events of the component that holds them.
 //
-// What is done is numbered and sent again until the page says that it was seen: requests may overtake each other or be
-// lost, and the server takes each number once, in their order.
-const shared = (window.cartograph ??= { n: 0, acts: [] });
+// What is done is numbered, and the server does each number once, in their order. It goes out when the page shows all
+// that went out before, so that neither requests nor answers overtake each other, and again if no answer comes.
+const shared = (window.cartograph ??= { n: 0, acts: [], sent: 0, when: 0 });
+const flush = () => {
+  clearTimeout(shared.timer);
+  const shown = Math.min(...[...document.querySelectorAll('[data-seen]')].map((one) => Number(one.dataset.seen)));
+  shared.acts = shared.acts.filter((one) => one.n > shown);
+  if (shared.acts.length === 0) return;
+  if (shown >= shared.sent || Date.now() - shared.when > 4000) {
+    shared.sent = shared.n;
+    shared.when = Date.now();
+    trigger('click', { acts: shared.acts });
+  }
+  shared.timer = setTimeout(flush, 25);
+};
 const act = (what) => {
-  const seen = Number(document.querySelector('[data-seen]')?.dataset.seen ?? 0);
   shared.n += 1;
-  shared.acts = [...shared.acts.filter((one) => one.n > seen), { n: shared.n, ...what }];
-  trigger('click', { acts: shared.acts });
+  shared.acts.push({ n: shared.n, ...what });
+  flush();
 };
 const meant = (node) => {
   const button = node instanceof Element ? node.closest('[data-add],[data-do],[data-why]') : null;
