@@ -149,5 +149,5 @@ class Desk:
             reasons = dict(zip(listed.items, listed.reasons, strict=True)).get(aid, ())
             if not reasons:
                 raise
-            body = why_view.unranked(names[aid], mistake(error), reasons, shop.sources)
+            body = why_view.unranked(names[aid], error.problem, reasons, shop.sources)
         return tag("div", menu, tag("div", body, kind="told"), kind="reasons")

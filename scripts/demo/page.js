@@ -31,7 +31,6 @@ const tell = (what) => {
     act({ do: what.do });
   } else {
     trigger('select', { why: what.why, list: what.target });
-    if (what.why) window.scrollTo({ top: 0 });
   }
 };
 
@@ -52,6 +51,7 @@ element.addEventListener('pointerdown', (event) => {
 document.addEventListener('pointerup', up);
 document.addEventListener('pointercancel', () => { held = null; });
 element.addEventListener('click', (event) => {
-  const what = event.detail === 0 ? meant(event.target) : null;
-  if (what) tell(what);
+  const what = meant(event.target);
+  if (what && event.detail === 0) tell(what);
+  if (what?.why) window.scrollTo({ top: 0 }); // not sooner: a finger's click would fall on what comes to lie under it
 });

@@ -56,6 +56,8 @@ def theme() -> Any:
         input_border_width="1px",
         input_border_color="var(--rule)",
         input_border_color_dark="var(--rule)",
+        input_placeholder_color="var(--soft)",
+        input_placeholder_color_dark="var(--soft)",
         input_background_fill="var(--paper)",
         input_background_fill_dark="var(--paper)",
         button_primary_background_fill="var(--accent)",

@@ -59,8 +59,9 @@ def explained(found: Explanation, items: Mapping[Any, Item], meanings: Mapping[s
     return head + tag("ol", _sources(found.reasons, items, meanings), _features(found), _ranker(found), kind="path")
 
 
-def unranked(item: Item, why: str, reasons: Sequence[Reason], meanings: Mapping[str, str]) -> str:
+def unranked(item: Item, problem: str, reasons: Sequence[Reason], meanings: Mapping[str, str]) -> str:
     """An item that no model has ranked: its sources alone."""
+    why = f"{problem[:1].upper()}{problem[1:]}: the sources' own places make the list."
     return tag("h3", safe(item.label)) + tag(
         "ol", _sources(reasons, {}, meanings), tag("li", tag("p", safe(why), kind="hint")), kind="path"
     )

@@ -253,7 +253,7 @@ def test_every_page_is_whole_at_every_width_and_in_the_dark(browser, address, wi
             tab.wait_for_events(2)
         if step == "why":
             tap(".list.orders .why >> nth=2")
-            page.wait_for_selector(".path")
+            page.wait_for_selector(".bars")
         page.wait_for_timeout(300)
         assert tab.too_wide() == []
         assert (
@@ -263,6 +263,8 @@ def test_every_page_is_whole_at_every_width_and_in_the_dark(browser, address, wi
         tab.picture(f"{step}_{width}_{scheme}")
     if width == PHONE:
         assert page.evaluate(LOW) == 0
+    tap("[role=tab][data-tab-id=lists]")
+    assert len(tab.events()) == 2
     tab.close()
 
 

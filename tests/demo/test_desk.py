@@ -217,7 +217,7 @@ def test_what_no_model_ranked_has_its_sources(desk):
     told = desk.why(Visit())[1]
     assert "popularity_orders" in told
     assert "what many are after now" in told
-    assert "is not ranked" in told
+    assert "A session without known items is not ranked: the sources" in told
 
 
 def test_visitors_at_once_do_not_mix(desk, shop):
