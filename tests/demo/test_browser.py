@@ -269,8 +269,12 @@ def test_every_page_is_whole_at_every_width_and_in_the_dark(browser, address, wi
 
 
 def test_the_exported_folder_is_served_as_it_is(browser, alone: Alone, tmp_path):
-    kernels = str(alone.kernels)
-    with served(["app.py"], alone.space, tmp_path / "log.txt", NUMBA_CACHE_DIR=kernels, PYTHONPATH="") as address:
+    given = {
+        "NUMBA_CACHE_DIR": str(alone.kernels),
+        "PYTHONPATH": "",
+        "GRADIO_SERVER_NAME": "0.0.0.0",
+    }  # as in the image
+    with served(["-m", "app"], alone.space, tmp_path / "log.txt", **given) as address:
         tab = Tab(browser, address)
         tab.page.click("#any")
         tab.page.wait_for_selector(".strip .event")

@@ -4,11 +4,14 @@ import itertools
 import math
 import random
 import re
+import shutil
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
 
+from events.compiled import ROOT
 from events.errors import InputError
 from rankers.reasons import words
 from scripts.demo import __main__ as command
@@ -247,6 +250,16 @@ class TestCommandLine:
         text = capsys.readouterr().out
         assert "example: python -m scripts.demo --run runs/shop" in text
         assert "127.0.0.1" in text
+
+    @pytest.mark.skipif(shutil.which("make") is None, reason="there is no make on this machine")
+    def test_make_comes_down_to_it(self):
+        for goal, wanted in (
+            (["demo"], "-m scripts.demo --run runs/shop"),
+            (["demo", "RUN=runs/other"], "-m scripts.demo --run runs/other"),
+            (["test-demo"], "-m pytest -q tests/demo"),
+        ):
+            done = subprocess.run(["make", "--dry-run", *goal], cwd=ROOT, capture_output=True, text=True, check=True)
+            assert f".cache/demo-venv/bin/python {wanted}\n" in done.stdout
 
     def test_mistakes_are_one_line(self, tmp_path, folder, capsys):
         (tmp_path / "full").mkdir()
