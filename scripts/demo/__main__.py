@@ -16,6 +16,7 @@ from events.errors import InputError
 from scripts.cli import bare_parser, guarded
 from scripts.demo.desk import Desk
 from scripts.demo.export import export
+from scripts.demo.export_texts import SDKS
 from scripts.demo.shop import Shop
 
 HOST = "127.0.0.1"
@@ -29,6 +30,12 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     made.add_argument("--port", type=int, help=f"port to listen on (the first free one from {PORTS[0]})")
     made.add_argument(
         "--export", type=Path, metavar="FOLDER", help="write a folder that a hosting space takes as it is, and leave"
+    )
+    made.add_argument(
+        "--sdk",
+        choices=sorted(SDKS),
+        default="gradio",
+        help="kind of hosting space; docker takes the Dockerfile (gradio)",
     )
     return made.parse_args(argv)
 
@@ -78,7 +85,7 @@ def main(argv: list[str] | None = None) -> int:
             _serve(arguments.run, arguments.host, arguments.port)
             return
         print("copying, and asking the copy: half a minute", flush=True)
-        size = export(arguments.run, arguments.export)
+        size = export(arguments.run, arguments.export, arguments.sdk)
         print(f"{arguments.export}: {size['all'] / 1e6:.1f} MB, of which the run is {size['run'] / 1e6:.1f} MB")
 
     return guarded(work)

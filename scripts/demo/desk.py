@@ -10,7 +10,7 @@ from rankers.answers import Recommendation
 from scripts.demo import lists_view, why_view
 from scripts.demo.markup import line, tag
 from scripts.demo.shop import Shop
-from scripts.demo.typed import mistake, read_typed, shortened
+from scripts.demo.typed import mistake, read_typed, shortened, whole
 from scripts.demo.visit import Act, Session, Visit, to, undone, unseen, with_event
 
 K: Final = 20
@@ -57,6 +57,7 @@ class Desk:
 
     def pick(self, visit: Visit, name: Any) -> tuple[Visit, View]:
         """Put a session of the run on the page."""
+        name = whole(name) if isinstance(name, str) else name
         return self._act(visit, lambda: to(visit, self.shop.session(name)))
 
     def pick_any(self, visit: Visit) -> tuple[Visit, View]:
@@ -85,7 +86,7 @@ class Desk:
         """The reasons of an item; without one, of that asked for before, or of the best for the target."""
         try:
             if target:
-                visit = replace(visit, asked=(self.shop.recommender.id_of(item) if item else None, target))
+                visit = replace(visit, asked=(self._id(item) if item else None, whole(target)))
             return visit, self._why(visit)
         except InputError as error:
             return replace(visit, asked=None), line(mistake(error), wrong=True)
@@ -100,7 +101,7 @@ class Desk:
         raise InputError("events", None, "there is nothing to undo", "add an event")
 
     def _id(self, text: str) -> Any:
-        aid = self.shop.recommender.id_of(text)
+        aid = self.shop.recommender.id_of(whole(text))
         if isinstance(aid, int) and not -(2**63) <= aid < 2**63:
             raise InputError("item", None, f"item {text} is out of range", "give one of 64 bits")
         return aid

@@ -15,12 +15,14 @@ from typing import Any, Final
 from events.compiled import FLOORS
 from events.errors import InputError
 from events.files import atomic_folder
+from events.passes import PassData
 from rankers.opening import latest_pass
-from scripts.demo.export_data import EXAMPLES, copy_run
+from scripts.demo.export_data import copy_run
 from scripts.demo.export_program import copy_program, locked, pins
-from scripts.demo.export_texts import APP, DOCKERFILE, LARGE_FILES, README
+from scripts.demo.export_texts import APP, DOCKERFILE, LARGE_FILES, PACKAGES, README, SDKS
 from scripts.demo.shop import need_finished
 
+PYTHON: Final = f"{sys.version_info.major}.{sys.version_info.minor}"
 CHECK: Final = """
 import json, sys
 from pathlib import Path
@@ -43,8 +45,10 @@ print(json.dumps({
 """Opens the folder, and asks it all that the page asks."""
 
 
-def export(run: Path, folder: Path) -> dict[str, int]:
+def export(run: Path, folder: Path, sdk: str = "gradio") -> dict[str, int]:
     """Write the folder, which is whole or absent; bytes of the run's copy, ``run``, and of everything, ``all``.
+
+    sdk : kind of the hosting space, of ``SDKS``
 
     Raises
     ------
@@ -59,7 +63,8 @@ def export(run: Path, folder: Path) -> dict[str, int]:
         copy_program(beside)
         copy_run(run, beside / "run", latest_pass(run))
         (beside / "app.py").write_text(APP, encoding="utf-8")
-        _write_texts(run, beside, pins(ask_alone(beside)["modules"], lines), lines["gradio"])
+        head = SDKS[sdk].format(python=PYTHON, gradio=lines["gradio"].partition("==")[2])
+        _write_texts(run, beside, pins(ask_alone(beside)["modules"], lines), head)
     return {"run": _bytes(folder / "run"), "all": _bytes(folder)}
 
 
@@ -88,15 +93,16 @@ def _bytes(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-def _write_texts(run: Path, folder: Path, requirements: list[str], gradio: str) -> None:
-    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+def _write_texts(run: Path, folder: Path, requirements: list[str], sdk: str) -> None:
     copies = "\n".join(f"COPY --chown=visitor {name} ./{name}" for name in [*FLOORS, "scripts", "run", "app.py"])
-    facts = {"run": run.resolve().name, "examples": EXAMPLES, "size": f"{_bytes(folder / 'run') / 1e6:.1f} MB"}
+    kept = len(PassData.load(folder / "run" / "prepared" / latest_pass(folder / "run")).log)
+    facts = {"run": run.resolve().name, "sessions": f"{kept:,}", "size": f"{_bytes(folder / 'run') / 1e6:.1f} MB"}
     texts = {
         "requirements.txt": "".join(f"{line}\n" for line in requirements),
-        "Dockerfile": DOCKERFILE.format(python=python, copies=copies),
+        "packages.txt": PACKAGES,
+        "Dockerfile": DOCKERFILE.format(python=PYTHON, copies=copies),
         ".gitattributes": LARGE_FILES,
-        "README.md": README.format(python=python, gradio=gradio.partition("==")[2], **facts),
+        "README.md": README.format(sdk=sdk, **facts),
     }
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8")

@@ -11,6 +11,7 @@ from candidates.opening import KNOWLEDGE
 from events.files import write_json
 from events.passes import VALIDATION, PassData
 from events.stages import MANIFEST, need_stage, read_manifest
+from rankers.opening import open_artifacts
 
 EXAMPLES: Final = 1_000
 """Sessions to pick from that go with a folder."""
@@ -20,11 +21,15 @@ NOT_ASKED: Final = {
     "models": ("importances.csv",),
 }
 """What lies in a folder of the run beside what is opened."""
+BY_NUMBER: Final = frozenset({"external", "custom", "neumf"})
+"""Kinds of sources and retrievers that may look a session up by its number."""
 SEED: Final = 0
 
 
 def copy_run(run: Path, folder: Path, name: str) -> None:
     """Of a run what :class:`rankers.recommender.Recommender` opens for its pass ``name``, and some sessions.
+
+    Where something goes by a session's number (:func:`goes_by_number`), all sessions go along.
 
     Raises
     ------
@@ -34,7 +39,8 @@ def copy_run(run: Path, folder: Path, name: str) -> None:
     prepared = need_stage(run, "", "prepare")
     (folder / "prepared").mkdir(parents=True)
     shutil.copy2(prepared / "items.parquet", folder / "prepared")
-    few_sessions(PassData.load(prepared / name), EXAMPLES).save(folder / "prepared" / name)
+    data = replace(PassData.load(prepared / name), labels=None)
+    (data if goes_by_number(run, name) else few_sessions(data, EXAMPLES)).save(folder / "prepared" / name)
     _manifest(prepared, folder / "prepared")
     for stage in ("covisit", "retrievers", "candidates", "features"):
         _copy(need_stage(run, name, stage), folder / name / stage)
@@ -44,6 +50,18 @@ def copy_run(run: Path, folder: Path, name: str) -> None:
     ranked = need_stage(run, VALIDATION, "rank")
     _copy(ranked / "models", folder / VALIDATION / "rank" / "models")
     _manifest(ranked, folder / VALIDATION / "rank")
+
+
+def goes_by_number(run: Path, name: str) -> bool:
+    """Whether something of the run is looked up by a session's number in its pass, which must then stay as it is.
+
+    So are candidates from elsewhere, what is known of customers, and perhaps what the user's own classes do.
+    """
+    artifacts, _ = open_artifacts(run, name)
+    kinds = {one.kind for one in artifacts.candidates.sources.values()}
+    kinds |= {one.kind for one in artifacts.models.retrievers.values() if one.on}
+    known = artifacts.knowledge(name)
+    return bool(kinds & BY_NUMBER) or (known is not None and known.users is not None)
 
 
 def few_sessions(data: PassData, n: int) -> PassData:

@@ -30,15 +30,18 @@ CMD ["python", "-m", "app"]
 """
 """``Dockerfile``; its last RUN compiles the kernels, so that the page is there soon after the start."""
 
+SDKS: Final = {
+    "gradio": 'sdk: gradio\nsdk_version: {gradio}\npython_version: "{python}"\napp_file: app.py',
+    "docker": "sdk: docker\napp_port: 7860",
+}
+"""Lines of the README's head by the kind of hosting space: it installs the requirements, or takes the Dockerfile."""
+
 README: Final = """---
 title: Cartograph
 emoji: 🧭
 colorFrom: green
 colorTo: gray
-sdk: gradio
-sdk_version: {gradio}
-python_version: "{python}"
-app_file: app.py
+{sdk}
 pinned: false
 license: mit
 ---
@@ -46,8 +49,8 @@ license: mit
 # Cartograph
 
 A two-stage recommender for shop sessions: pick, type or click together a session, and see the lists of clicks, carts
-and orders with the reasons for every item. The folder holds the run `{run}` as far as it is asked ({size}): of its log
-at most {examples} sessions to pick from.
+and orders with the reasons for every item. The folder holds the run `{run}` as far as it is asked ({size}), with
+{sessions} sessions of its log.
 
     pip install -r requirements.txt && python app.py     # http://127.0.0.1:7860
     docker build -t cartograph . && docker run -p 7860:7860 cartograph
@@ -57,3 +60,6 @@ Uploaded as it is, it is a space of the kind that this file's head names.
 
 LARGE_FILES: Final = "".join(f"{kind} filter=lfs diff=lfs merge=lfs -text\n" for kind in ("*.npy", "*.parquet"))
 """``.gitattributes``: arrays and tables are large files."""
+
+PACKAGES: Final = "libgomp1\n"
+"""``packages.txt``: what a hosting space without the Dockerfile installs of Debian's, for LightGBM."""

@@ -13,7 +13,7 @@ def safe(text: Any) -> str:
     >>> safe("<b title='{{x}}'>")
     '&lt;b title=&#x27;&#123;&#123;x&#125;&#125;&#x27;&gt;'
     """
-    return escape(str(text), quote=True).translate(TEMPLATES)
+    return escape(str(text).encode("utf-8", "replace").decode(), quote=True).translate(TEMPLATES)
 
 
 def tag(name: str, *inside: str, kind: str = "", **attributes: Any) -> str:

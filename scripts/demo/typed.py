@@ -13,6 +13,15 @@ OURS: Final = ("--session", "events", "item", "target")
 """What mistakes are said to lie in by those who know nothing of the page."""
 
 
+def whole(text: str) -> str:
+    """The text with halves of characters, which no answer can hold, as question marks.
+
+    >>> whole("12\\ud800")
+    '12?'
+    """
+    return text.encode("utf-8", "replace").decode()
+
+
 def read_typed(text: str, id_of: Callable[[str], Any]) -> tuple[Event, ...]:
     """Events of ``ITEM`` or ``ITEM:TYPE``; ``id_of`` makes an item's id of its text.
 
@@ -24,7 +33,7 @@ def read_typed(text: str, id_of: Callable[[str], Any]) -> tuple[Event, ...]:
     InputError
         If there are too many, or one is no event.
     """
-    words = text.split(maxsplit=MOST_EVENTS)
+    words = whole(text).split(maxsplit=MOST_EVENTS)
     if len(words) > MOST_EVENTS:
         raise InputError("events", None, f"this page takes no more than {MOST_EVENTS} events", "type fewer")
     return tuple(Event(id_of(item), ts, kind) for item, ts, kind in read_session(" ".join(words)))

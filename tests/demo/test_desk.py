@@ -20,7 +20,17 @@ from scripts.demo.shop import Shop
 from scripts.demo.visit import MOST_EVENTS, Visit
 from tests.demo.test_texts import Reader
 
-NONSENSE = ["x", "12:views", "😀", "<script>alert(1)</script>", "1 " * 10_000, "9" * 5_000, str(2**70), "{{x}} ${y}"]
+NONSENSE = [
+    "x",
+    "12:views",
+    "😀",
+    "<script>alert(1)</script>",
+    "1 " * 10_000,
+    "9" * 5_000,
+    str(2**70),
+    "{{x}} ${y}",
+    "1\ud800",
+]
 
 KNOWN_TAGS = {"section", "h3", "h4", "small", "ol", "ul", "li", "button", "span", "b", "i", "p", "div", "nav", "a"}
 
@@ -114,6 +124,7 @@ def test_acts_are_done_once_and_in_order_however_they_arrive(desk, shop):
     assert [str(event.aid) for event in visit.session.events] == some[:2]
     for sent in (None, "x", [None], [{"n": "1", "do": "undo"}], [{"n": True}], {"n": 1}):
         assert desk.act(Visit(), sent)[0].session == Visit().session
+    assert desk.act(Visit(), [{"n": 1, "do": "add", "item": some[0], "kind": "\ud800"}])[1].said.encode()
     assert 'class="said wrong"' in desk.act(Visit(), [{"n": 1, "do": "buy"}])[1].said
 
 
@@ -147,6 +158,7 @@ def test_nonsense_changes_nothing_and_is_one_line(desk, text):
         after, view = nonsense()
         assert replace(after, seen=0) == before
         assert [part.replace('data-seen="1"', 'data-seen="0"') for part in view[1:]] == list(shown[1:])
+        assert "".join(view).encode()
         said = Reader(view.said)
         assert said.tags == [("p", {"class": "said wrong", "role": "status"})]
         assert 10 < len("".join(said.texts)) < 400

@@ -1,7 +1,9 @@
 """The exported folder needs nothing but itself: it is opened alone, and its Dockerfile and head name what is there."""
 
 import ast
+import json
 import re
+import shutil
 import sys
 from importlib.metadata import requires
 from importlib.util import find_spec
@@ -14,10 +16,12 @@ from packaging.requirements import Requirement
 
 from events.compiled import FLOORS, ROOT
 from events.errors import InputError
+from events.passes import PassData
 from scripts.demo import __main__ as command
 from scripts.demo.export import export
-from scripts.demo.export_data import few_sessions
+from scripts.demo.export_data import copy_run, few_sessions, goes_by_number
 from scripts.demo.export_program import LOCKS, TEST_TOOLS, imported_scripts, locked, needs, normal, pins
+from scripts.demo.export_texts import SDKS
 from tests.demo.alone import Alone
 from tests.demo.conftest import EVIL
 
@@ -72,6 +76,21 @@ def test_few_sessions_are_a_smaller_pass(shop):
     assert few_sessions(data, 10**6).n_targets == np.count_nonzero(data.target_log.lengths)
 
 
+def test_a_pass_stays_whole_where_something_goes_by_its_numbers(folder, tmp_path):
+    assert not goes_by_number(folder, "submission")
+    run = tmp_path / "run"
+    shutil.copytree(folder, run)
+    manifest = run / "submission" / "features" / "manifest.json"
+    facts = json.loads(manifest.read_text())
+    facts["settings"]["candidates"]["sources"]["mine"] = {"kind": "external", "path": "mine.parquet"}
+    manifest.write_text(json.dumps(facts))
+    assert goes_by_number(run, "submission")
+    copy_run(run, tmp_path / "copy", "submission")
+    copy, data = (PassData.load(one / "prepared" / "submission") for one in (tmp_path / "copy", run))
+    assert (copy.n_train, len(copy.log), copy.labels) == (data.n_train, len(data.log), None)
+    assert np.array_equal(copy.log.aids, data.log.aids)
+
+
 def test_every_import_of_the_program_is_in_the_folder(exported):
     packages = (*FLOORS, "scripts")
     for path in [*exported.rglob("*.py")]:
@@ -107,6 +126,10 @@ def test_the_head_says_what_the_hosting_space_wants(exported):
     assert (exported / facts["app_file"]).exists()
     assert facts["python_version"] == f'"{sys.version_info.major}.{sys.version_info.minor}"'
     assert re.search(r"\(\d+\.\d MB\)", text)
+    assert set(SDKS) == {"gradio", "docker"}
+    assert (exported / "packages.txt").read_text() == "libgomp1\n"
+    port = SDKS["docker"].partition("app_port: ")[2]
+    assert f"EXPOSE {port}" in (exported / "Dockerfile").read_text().splitlines()
     assert "*.npy filter=lfs" in (exported / ".gitattributes").read_text()
 
 
@@ -153,7 +176,7 @@ def test_what_cannot_be_opened_alone_is_not_written(folder, tmp_path, monkeypatc
 
 
 def test_the_command_says_the_size(folder, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(command, "export", lambda run, space: {"run": 2_000_000, "all": 4_500_000})
+    monkeypatch.setattr(command, "export", lambda run, space, sdk: {"run": 2_000_000, "all": 4_500_000})
     assert command.main(["--run", str(folder), "--export", str(tmp_path / "space")]) == 0
     assert f"{tmp_path / 'space'}: 4.5 MB, of which the run is 2.0 MB" in capsys.readouterr().out
 
