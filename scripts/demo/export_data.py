@@ -21,7 +21,7 @@ NOT_ASKED: Final = {
     "models": ("importances.csv",),
 }
 """What lies in a folder of the run beside what is opened."""
-BY_NUMBER: Final = frozenset({"external", "custom", "neumf"})
+BY_NUMBER: Final = frozenset({"external", "custom"})
 """Kinds of sources and retrievers that may look a session up by its number."""
 SEED: Final = 0
 
@@ -58,7 +58,7 @@ def goes_by_number(run: Path, name: str) -> bool:
     So are candidates from elsewhere, what is known of customers, and perhaps what the user's own classes do.
     """
     artifacts, _ = open_artifacts(run, name)
-    kinds = {one.kind for one in artifacts.candidates.sources.values()}
+    kinds: set[str] = {one.kind for one in artifacts.candidates.sources.values()}
     kinds |= {one.kind for one in artifacts.models.retrievers.values() if one.on}
     known = artifacts.knowledge(name)
     return bool(kinds & BY_NUMBER) or (known is not None and known.users is not None)
