@@ -2,9 +2,10 @@
 PYTHON ?= python3.11
 CONFIG ?= configs/shop.toml
 SET ?=
+RUN ?= runs/shop
 BIN := .venv/bin
 
-.PHONY: setup run test lint bench rehearse peers clean
+.PHONY: setup run test lint bench rehearse peers demo test-demo clean
 
 setup: .venv/.installed
 
@@ -40,6 +41,21 @@ peers: .cache/peers/.installed
 	.cache/peers/bin/python -m pip install --quiet --no-deps --requirement benchmarks/peers.lock
 	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("platlib"))' \
 		> $$(.cache/peers/bin/python -c 'import sysconfig; print(sysconfig.get_path("platlib"))')/project.pth
+	@touch $@
+
+# The page on which a finished run is asked. Gradio wants an older Pillow, but takes all else from the project.
+demo: .cache/demo-venv/.installed
+	.cache/demo-venv/bin/python -m scripts.demo --run $(RUN)
+
+test-demo: .cache/demo-venv/.installed
+	.cache/demo-venv/bin/python -m pytest -q tests/demo
+
+.cache/demo-venv/.installed: .venv/.installed scripts/demo/requirements.lock
+	rm -rf .cache/demo-venv
+	$(BIN)/python -m venv .cache/demo-venv
+	.cache/demo-venv/bin/python -m pip install --quiet --no-deps --requirement scripts/demo/requirements.lock
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("platlib"))' \
+		> $$(.cache/demo-venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("platlib"))')/project.pth
 	@touch $@
 
 clean:

@@ -365,5 +365,5 @@ def _find(index: IdIndex, given: Any) -> int:
     """Row of an id, -1 where there is none; the text of a number will do for a number."""
     try:
         return int(index.rows(pl.Series([int(given) if index.is_integer else str(given)]))[0])
-    except (TypeError, ValueError, OverflowError):
+    except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError):  # the last: more than 64 bits
         return -1

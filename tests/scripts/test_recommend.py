@@ -249,6 +249,8 @@ def test_what_there_is_not_is_refused(folder, asked, sessions, tmp_path):
         (lambda: asked.recommend_session(-1), "does not score"),
         (lambda: asked.recommend_session("x"), "does not score"),
         (lambda: asked.explain(events, -5), "no such item"),
+        (lambda: asked.explain(events, 2**70), "no such item"),
+        (lambda: asked.recommend_session(2**70), "does not score"),
         (lambda: asked.explain(events, far), "no source proposes"),
         (lambda: asked.explain([events, events], item), "2 sessions"),
         (lambda: asked.explain([], item), "not ranked"),
