@@ -34,8 +34,8 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     made.add_argument(
         "--sdk",
         choices=sorted(SDKS),
-        default="gradio",
-        help="kind of hosting space; docker takes the Dockerfile (gradio)",
+        default="docker",
+        help="kind of hosting space (docker: it builds the Dockerfile; gradio: its own image may want other versions)",
     )
     return made.parse_args(argv)
 

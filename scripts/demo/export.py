@@ -45,7 +45,7 @@ print(json.dumps({
 """Opens the folder, and asks it all that the page asks."""
 
 
-def export(run: Path, folder: Path, sdk: str = "gradio") -> dict[str, int]:
+def export(run: Path, folder: Path, sdk: str = "docker") -> dict[str, int]:
     """Write the folder, which is whole or absent; bytes of the run's copy, ``run``, and of everything, ``all``.
 
     sdk : kind of the hosting space, of ``SDKS``
