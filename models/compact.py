@@ -73,7 +73,7 @@ def keep_known(log: SessionLog, known: Flags) -> tuple[SessionLog, I64 | None]:
 
 
 def spread_events(added: F32, places: I64 | None, log: SessionLog) -> F32:
-    """float32[N] of all events of a log, from float32[n] of those at ``places`` (``None``: all of them); 0 elsewhere."""
+    """float32[N] of all events, from float32[n] of those at ``places`` (``None``: all of them); 0 elsewhere."""
     if places is None:
         return added
     spread = np.zeros(log.n_events, np.float32)
