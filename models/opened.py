@@ -105,7 +105,8 @@ class Opened:
 
     def session_vectors(self, log: SessionLog, target: str | None = None) -> F32:
         """float32[S, d] of what goes on with each session; of clicks where no target is named."""
-        return self._read(log)[0][_row(target)]
+        vectors: F32 = self._read(log)[0][_row(target)]
+        return vectors
 
     def revisits(self, log: SessionLog, target: str | None = None) -> F32 | None:
         """float32[N] of what copying adds to the items of the session; ``None`` without copying."""
@@ -130,7 +131,7 @@ class Opened:
         sessions = Sessions(*map(np.array, (less.offsets, less.aids, less.types_or_empty, less.ts_or_empty)))
 
         def work(start: int, stop: int) -> None:
-            shared = sessions, self.settings.length, start, stop, queries, added
+            shared: tuple[Any, ...] = sessions, self.settings.length, start, stop, queries, added
             match self.settings:
                 case GRU4RecSettings():
                     read_recurrent(self._net, *self._parts, *shared)

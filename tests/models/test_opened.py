@@ -18,6 +18,8 @@ from models.settings import AnyRetriever
 from models.training_settings import GRU4RecSettings, NegativeSettings, SASRecSettings, TrainingSettings
 from models.two_tower_settings import TwoTowerSettings
 
+Case = tuple[Any, Any, SessionLog]
+
 N_ITEMS = 50
 
 
@@ -54,7 +56,7 @@ CASES: dict[str, tuple[Callable[[], AnyRetriever], frozenset[str]]] = {
 
 
 @pytest.fixture(scope="module", params=CASES)
-def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Any, SessionLog]:
+def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Case:
     """A fitted model, the same opened, and a log with empty sessions and unknown items to ask about."""
     make, has = CASES[request.param]
     folder = tmp_path_factory.mktemp("saved")
@@ -69,7 +71,7 @@ def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     return fitted, opened, asked.concat(SessionLog.of(more, stamps, kinds, N_ITEMS))
 
 
-def test_it_says_what_torch_says(case):
+def test_it_says_what_torch_says(case: Case) -> None:
     fitted, opened, asked = case
     assert opened.targets == fitted.targets
     np.testing.assert_array_equal(opened.known, fitted.known)
@@ -84,7 +86,7 @@ def test_it_says_what_torch_says(case):
             np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=2e-5)
 
 
-def test_batch_equals_single_on_any_number_of_threads(case):
+def test_batch_equals_single_on_any_number_of_threads(case: Case) -> None:
     _, opened, asked = case
     many = asked.take(np.arange(2_100) % len(asked))
     shared = Opened("m", opened.settings, 2)
@@ -99,7 +101,7 @@ def test_batch_equals_single_on_any_number_of_threads(case):
                 np.testing.assert_array_equal(alone, added[many.offsets[s] : many.offsets[s + 1]])
 
 
-def test_targets_searched_together_get_the_lists_that_each_gets_alone(case):
+def test_targets_searched_together_get_the_lists_that_each_gets_alone(case: Case) -> None:
     _, opened, asked = case
     index = ItemIndex(opened.item_vectors(), opened.known)
     searcher = Searcher(opened, dict.fromkeys(opened.targets or (None,), index))
@@ -114,7 +116,7 @@ def test_targets_searched_together_get_the_lists_that_each_gets_alone(case):
             np.testing.assert_array_equal(part.scores, alone.scores)
 
 
-def test_other_settings_are_refused(tmp_path: Path):
+def test_other_settings_are_refused(tmp_path: Path) -> None:
     settings = settings_of(GRU4RecSettings)
     build_retriever("m", settings, Conditions()).fit(made_log(1, 20)).save(tmp_path)
     for other in (settings_of(SASRecSettings), settings.model_copy(update={"copying": True})):
@@ -122,5 +124,5 @@ def test_other_settings_are_refused(tmp_path: Path):
             open_retriever("m", other, Conditions()).load(tmp_path)
 
 
-def test_what_has_no_kernel_is_opened_by_torch():
+def test_what_has_no_kernel_is_opened_by_torch() -> None:
     assert not isinstance(open_retriever("m", BERT4RecSettings(), Conditions()), Opened)
