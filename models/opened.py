@@ -136,7 +136,7 @@ class Opened:
                 case GRU4RecSettings():
                     read_recurrent(self._net, *self._parts, *shared)
                 case SASRecSettings():
-                    read_transformer(self._net, *self._parts, self.settings.heads, *shared)
+                    read_transformer(self._net, *self._parts, *shared)
                 case _:
                     read_pools(self._net, *self._parts, *shared)
 
@@ -220,7 +220,7 @@ def _network(settings: SequenceSettings, state: dict[str, F32], table: F32, vect
                 )
                 for block in (f"encoder.blocks.{i}" for i in range(settings.layers))
             )
-            return net, (state["encoder.positions.weight"], blocks, norm("encoder.norm"))
+            return net, (state["encoder.positions.weight"], blocks, norm("encoder.norm"), settings.heads)
         case _:
             pools = Pools(
                 layer("encoder.item"),
