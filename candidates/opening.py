@@ -10,7 +10,7 @@ from events.knowledge.fitted import Knowledge
 from events.lists import Lists
 from events.passes import PassData
 from events.stages import need_stage
-from models.building import Conditions, build_retriever, why_left_out
+from models.building import Conditions, open_retriever, why_left_out
 from models.searcher import Searcher
 from models.settings import ModelsSettings
 
@@ -61,7 +61,7 @@ class Artifacts:
         folder = self.need(data.name, "retrievers")
         conditions = Conditions(self.models.seed, self.threads, knowledge=self.knowledge(data.name))
         return {
-            name: Searcher.load(folder / name, build_retriever(name, one, conditions), self.models.index)
+            name: Searcher.load(folder / name, open_retriever(name, one, conditions), self.models.index)
             for name, one in self.models.retrievers.items()
             if why_left_out(name, self.models, data.fit.has) is None
         }

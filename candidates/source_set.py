@@ -137,17 +137,23 @@ class SourceSet:
     def lists(self, log: SessionLog, encoded: Mapping[str, Encoded] | None = None) -> dict[str, Lists]:
         """What each source proposes for the sessions of a log, by column name; they may be encoded already."""
         held = self.encode(log) if encoded is None else encoded
-        return {column: self._recommend(log, held, *where) for column, where in self.columns.items()}
+        found: dict[tuple[str, str | None], Lists] = {}
+        for name, source in self.sources.items():
+            k = self.settings.sources[name].k
+            if not isinstance(source, Embedding):
+                for target in source.targets or (None,):
+                    found[name, target] = recommend(source, log, k, target, self.threads)
+                continue
+            for targets, asked, encoded_so in source.searcher.stacked(log, held[source.settings.retriever]):
+                lists = recommend(source, asked, k, targets[0], self.threads, encoded_so)
+                for i, target in enumerate(targets):
+                    found[name, target] = lists.slice(i * len(log), (i + 1) * len(log))
+        return {column: found[where] for column, where in self.columns.items()}
 
     def pool(self, log: SessionLog, arena: Arena) -> Candidates:
         """The union of all proposals, in the arena's buffers."""
         encoded = self.encode(log)
         return build_pool(self.lists(log, encoded), arena, self.threads, encoded)
-
-    def _recommend(self, log: SessionLog, encoded: Mapping[str, Encoded], name: str, target: str | None) -> Lists:
-        source, k = self.sources[name], self.settings.sources[name].k
-        held = encoded[source.settings.retriever] if isinstance(source, Embedding) else None
-        return recommend(source, log, k, target, self.threads, held)
 
 
 def recommend(

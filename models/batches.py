@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from events.arrays import F64, I8, I32, I64
-from events.compiled import kernel
+from events.compiled import inline, kernel
 from events.log import SessionLog
 from events.randomness import mix, uniform
 
@@ -180,6 +180,16 @@ def pad(log: SessionLog, starts: I64, sizes: I64, length: int) -> tuple[I64, I64
     return items, kinds, gaps
 
 
+@inline
+def gap_bucket(gap: int) -> int:
+    """The bucket of a number of seconds."""
+    bucket = 0
+    while gap > 1 and bucket < GAP_BUCKETS - 1:
+        gap >>= 1
+        bucket += 1
+    return bucket
+
+
 @kernel
 def fill_windows(aids: I32, types: I8, ts: I32, starts: I64, sizes: I64, items: I64, kinds: I64, gaps: I64) -> None:
     """Copy the events of each window; ``types`` and ``ts`` are empty where the shop has none."""
@@ -190,11 +200,7 @@ def fill_windows(aids: I32, types: I8, ts: I32, starts: I64, sizes: I64, items: 
             if types.size > 0:
                 kinds[b, t] = types[event]
             if ts.size > 0 and t > 0:
-                gap, bucket = ts[event] - ts[event - 1], 0
-                while gap > 1 and bucket < GAP_BUCKETS - 1:
-                    gap >>= 1
-                    bucket += 1
-                gaps[b, t] = bucket
+                gaps[b, t] = gap_bucket(ts[event] - ts[event - 1])
 
 
 @kernel

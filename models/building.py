@@ -65,6 +65,23 @@ def build_retriever(name: str, settings: AnyRetriever, conditions: Conditions) -
             return _custom(name, settings)
 
 
+def open_retriever(name: str, settings: AnyRetriever, conditions: Conditions) -> Retriever:
+    """The retriever of these settings to load what was fitted into: where that will do, without torch.
+
+    Raises
+    ------
+    InputError
+        Likewise.
+    """
+    if isinstance(settings, SequenceSettings):
+        from models.opened import Opened
+
+        users = conditions.knowledge is not None and conditions.knowledge.users is not None
+        if Opened.can_read(settings) and not (users and reads_knowledge(settings)):
+            return Opened(name, settings, conditions.threads)
+    return build_retriever(name, settings, conditions)
+
+
 def reads_knowledge(settings: AnyRetriever) -> bool:
     """Whether what is known of items and sessions is of any use to a retriever of these settings."""
     return isinstance(settings, TwoTowerSettings)

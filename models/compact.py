@@ -5,7 +5,7 @@ from typing import Self
 
 import numpy as np
 
-from events.arrays import F32, I32, Flags
+from events.arrays import F32, I32, I64, Flags
 from events.log import SessionLog
 
 
@@ -50,3 +50,32 @@ class KnownItems:
         spread = np.zeros((self.known.size, vectors.shape[1]), np.float32)
         spread[self.known] = vectors
         return spread
+
+
+def keep_known(log: SessionLog, known: Flags) -> tuple[SessionLog, I64 | None]:
+    """The log without events on unknown items, and int64 places of those kept; ``None`` if all are."""
+    kept = known[log.aids]
+    if kept.all():
+        return log, None
+    before = np.zeros(log.n_events + 1, np.int64)
+    np.cumsum(kept, out=before[1:])
+    places = np.flatnonzero(kept)
+    less = SessionLog(
+        sessions=log.sessions,
+        groups=log.groups,
+        offsets=before[log.offsets],
+        aids=log.aids[places],
+        ts=None if log.ts is None else log.ts[places],
+        types=None if log.types is None else log.types[places],
+        n_items=log.n_items,
+    )
+    return less, places
+
+
+def spread_events(added: F32, places: I64 | None, log: SessionLog) -> F32:
+    """float32[N] of all events, from float32[n] of those at ``places`` (``None``: all of them); 0 elsewhere."""
+    if places is None:
+        return added
+    spread = np.zeros(log.n_events, np.float32)
+    spread[places] = added
+    return spread

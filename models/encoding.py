@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from events.arrays import F32, I64, Flags
+from events.arrays import F32, I64
 from events.columns import TARGETS
 from events.log import SessionLog
 from models.batches import pad
@@ -19,26 +19,6 @@ from models.network import SessionNetwork
 
 ROWS = {"cpu": 32, "cuda": 2048}
 """Sessions encoded at a time."""
-
-
-def keep_known(log: SessionLog, known: Flags) -> tuple[SessionLog, I64 | None]:
-    """The log without events on unknown items, and int64 places of those kept; ``None`` if all are."""
-    kept = known[log.aids]
-    if kept.all():
-        return log, None
-    before = np.zeros(log.n_events + 1, np.int64)
-    np.cumsum(kept, out=before[1:])
-    places = np.flatnonzero(kept)
-    less = SessionLog(
-        sessions=log.sessions,
-        groups=log.groups,
-        offsets=before[log.offsets],
-        aids=log.aids[places],
-        ts=None if log.ts is None else log.ts[places],
-        types=None if log.types is None else log.types[places],
-        n_items=log.n_items,
-    )
-    return less, places
 
 
 def fixed_batches(log: SessionLog, length: int, rows: int) -> Iterator[tuple[I64, I64, I64, int]]:

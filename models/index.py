@@ -20,7 +20,7 @@ from events.errors import InputError
 from events.files import read_json, write_json
 from events.lists import Lists
 from events.log import SessionLog
-from models.index_kernels import insert_fetched, insert_owns, scan
+from models.index_kernels import insert_fetched, insert_owns, scan, score_four
 from models.index_settings import IndexSettings
 
 BLOCK_SESSIONS, BLOCK_ITEMS = 256, 8_192
@@ -156,7 +156,7 @@ class ItemIndex:
             part = queries[start : start + BLOCK_SESSIONS]
             for begin in range(0, n_items, BLOCK_ITEMS):
                 end = begin + BLOCK_ITEMS
-                block = np.ascontiguousarray(part @ self._scanned[begin:end].T)
+                block = _scores(part, self._scanned[begin:end])
                 scan(
                     block, self._ids[begin:end], asked, margins, start, log.offsets, log.aids, queries, self._vectors,
                     sizes, aids, scores,
@@ -217,6 +217,16 @@ class ItemIndex:
         searcher = faiss.IndexIDMap2(flat)
         searcher.add_with_ids(_padded(self._vectors[ids]), ids)
         return ItemIndex(self._vectors, self._known, searcher)
+
+
+def _scores(queries: F32, vectors: F32) -> F32:
+    """float32[b, m] rounded scores. For a few sessions at a time NumPy takes longer."""
+    few = len(queries)
+    if few > 4:
+        return np.ascontiguousarray(queries @ vectors.T)
+    block = np.empty((4, len(vectors)), np.float32)
+    score_four(np.concatenate([queries, np.zeros((4 - few, queries.shape[1]), np.float32)]), vectors, block)
+    return block[:few]
 
 
 def share_found(wanted: Lists, found: Lists) -> float:

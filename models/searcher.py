@@ -1,6 +1,6 @@
 """A fitted retriever with the indices over its items, and what it says of a chunk of sessions."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -99,6 +99,27 @@ class Searcher:
     def search(self, log: SessionLog, encoded: Encoded, k: int, target: Target = None) -> Lists:
         """The best ``k`` items of each of the sessions that were encoded."""
         return self.indices[target].search(log, encoded.vectors[target], k, encoded.revisits[target])
+
+    def stacked(self, log: SessionLog, encoded: Encoded) -> Iterator[tuple[Sequence[Target], SessionLog, Encoded]]:
+        """Targets whose items are the same, and the sessions once for each of them, one target after the other.
+
+        All are encoded as of the first target: what is searched is read once for all.
+        """
+        for targets in sharing(self.retriever):
+            n, first = len(targets), targets[0]
+            shifts = log.n_events * np.arange(n, dtype=np.int64)[:, None]
+            asked = SessionLog(
+                sessions=np.tile(log.sessions, n),
+                groups=np.tile(log.groups, n),
+                offsets=np.append((log.offsets[:-1] + shifts).ravel(), n * log.n_events),
+                aids=np.tile(log.aids, n),
+                ts=None,
+                types=None,
+                n_items=log.n_items,
+            )
+            added = [one for target in targets if (one := encoded.revisits[target]) is not None]
+            vectors = np.concatenate([encoded.vectors[target] for target in targets])
+            yield targets, asked, Encoded({first: vectors}, {first: np.concatenate(added) if added else None})
 
     def save(self, folder: Path) -> None:
         """Write the retriever and its indices into an existing folder."""

@@ -16,9 +16,9 @@ from events.files import need_array, read_json, save_arrays, write_json
 from events.log import SessionLog
 from models.batches import Batch, PositiveRule, TrainingBatches
 from models.checkpoint import load_state, save_state
-from models.compact import KnownItems
+from models.compact import KnownItems, keep_known, spread_events
 from models.copying import copied_softmax
-from models.encoding import encode, keep_known
+from models.encoding import encode
 from models.exact import best_items
 from models.holdout import TOP, HeldOut, hold_out
 from models.losses import correct_logq, full_softmax, mask_collisions, sampled_loss, shared_softmax
@@ -144,16 +144,10 @@ class SequenceRetriever:
         less, places = keep_known(log, self._known)
         codes = [0 if target is None else TARGETS.index(target) for target in targets]
         found = encode(self._network, self._table, less, self.settings.length, codes, self._device)
-        return {target: (one, _spread(added, places, log)) for target, (one, added) in zip(targets, found, strict=True)}
-
-
-def _spread(added: F32 | None, places: I64 | None, log: SessionLog) -> F32 | None:
-    """float32[N] of all events, of those at ``places`` (``None``: all of them)."""
-    if added is None or places is None:
-        return added
-    spread = np.zeros(log.n_events, np.float32)
-    spread[places] = added
-    return spread
+        return {
+            target: (one, None if added is None else spread_events(added, places, log))
+            for target, (one, added) in zip(targets, found, strict=True)
+        }
 
 
 class NextItems:

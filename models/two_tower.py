@@ -32,8 +32,7 @@ from events.columns import TARGETS
 from events.lists import Lists
 from events.log import SessionLog
 from models.batches import GAP_BUCKETS, Batch
-from models.compact import KnownItems
-from models.encoding import keep_known
+from models.compact import KnownItems, keep_known
 from models.exact import best_items
 from models.holdout import TOP, HeldOut
 from models.network import DISTANCES, SessionNetwork

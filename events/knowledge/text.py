@@ -6,12 +6,16 @@ semantic analysis (1990); the SVD as in Halko, Martinsson, Tropp, Finding struct
 The weights and the singular vectors come from the fitted texts alone; any other text is projected on them.
 """
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import polars as pl
-from scipy.sparse import csr_array
 
 from events.arrays import F32, F64, Flags
 from events.hashing import hash_ids
+
+if TYPE_CHECKING:  # a run without texts is opened without it, a tenth of a second sooner
+    from scipy.sparse import csr_array
 
 BUCKETS = 1 << 18
 HASH_STREAM = 11
@@ -26,6 +30,8 @@ def text_vectors(texts: pl.Series, fitted: Flags, dim: int, seed: int = 0) -> F3
     texts  : String[n], null where there is none
     fitted : bool[n] texts that weights and singular vectors are learned from
     """
+    from scipy.sparse import csr_array
+
     counts = hashed_counts(texts)
     known = (counts.data > 0) & np.repeat(fitted, np.diff(counts.indptr))
     n_fitted = max(1, int((fitted & (np.diff(counts.indptr) > 0)).sum()))
@@ -43,8 +49,10 @@ def text_vectors(texts: pl.Series, fitted: Flags, dim: int, seed: int = 0) -> F3
     return unit_rows(vectors)
 
 
-def hashed_counts(texts: pl.Series) -> csr_array:
+def hashed_counts(texts: pl.Series) -> "csr_array":
     """Sparse float64[n, BUCKETS]: how often each text has each word and each pair of words that follow each other."""
+    from scipy.sparse import csr_array
+
     words = (
         pl.LazyFrame({"row": np.arange(len(texts), dtype=np.int64), "text": texts})
         .with_columns(pl.col("text").str.to_lowercase().str.extract_all(r"\w+").alias("word"))
@@ -63,7 +71,7 @@ def hashed_counts(texts: pl.Series) -> csr_array:
     return counts
 
 
-def principal_axes(matrix: csr_array, dim: int, seed: int) -> F64:
+def principal_axes(matrix: "csr_array", dim: int, seed: int) -> F64:
     """float64[columns, at most dim]: the first right singular vectors, by iteration on a subspace."""
     rank = min(dim + OVERSAMPLED, *matrix.shape)
     if rank == 0:
