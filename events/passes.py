@@ -29,6 +29,7 @@ from events.split import (
     cut_last,
     drop_unseen,
     every_position,
+    last_days,
     last_share,
     leave_one_out,
     official,
@@ -167,11 +168,12 @@ def build_passes(
     _write(held_out, VALIDATION, split, train_path, folder, users)
     written = [VALIDATION, *EARLIER[: split.earlier_weeks]]
     for name in written[1:]:
-        if held_out.cut_ms is None or split.validation not in ("official", "dates"):
+        if held_out.cut_ms is None or split.validation not in ("official", "dates", "last_days"):
             problem = "weeks before validation need a log with time, split by it"
             raise InputError(train_path, None, problem, "set split.earlier_weeks=0")
         source, cut_ms = held_out.train, held_out.cut_ms - round(split.days * DAY_MS)
-        held_out = official(source, cut_ms, seed, split.min_events)
+        whole = split.validation == "last_days"
+        held_out = last_days(source, cut_ms) if whole else official(source, cut_ms, seed, split.min_events)
         check_split(held_out, source, name, train_path)
         _write(held_out, name, split, train_path, folder, users)
     if own_test or (test_path is None and split.test == "everyone"):
@@ -196,7 +198,7 @@ def _validation(train: RawLog, path: Path, split: SplitSettings, seed: int, own_
     """The validation split of the train log; without its last events where the submission hides those."""
     log = without_last(train) if own_test else train
     cut_ms = split.cut
-    by_time = split.validation in ("official", "dates") or cut_ms is not None or split.until is not None
+    by_time = split.validation in ("official", "dates", "last_days") or cut_ms is not None or split.until is not None
     if log.ts is None and by_time:
         raise InputError(path, None, "this log has no time to split by", "set split.validation='last_share'")
     if split.until is not None:
@@ -205,12 +207,16 @@ def _validation(train: RawLog, path: Path, split: SplitSettings, seed: int, own_
             raise InputError(path, None, "no event lies before split.until", "give a later moment")
     if log.ts is not None and cut_ms is None:
         cut_ms = split_moment(log, split.days) if split.until is None else split.until - int(split.days * DAY_MS)
+        if split.validation == "last_days" and split.until is None:
+            cut_ms += 1  # where stamps are days, seven of them are held out, not eight
     if split.validation == "leave_one_out":
         return leave_one_out(log, split.min_events)
     if split.validation == "users":
         return users(log, split.share, seed, split.min_events, split.cuts)
     if split.validation == "every_position":
         return every_position(log, cut_ms, split.share, split.min_events)
+    if split.validation == "last_days" and cut_ms is not None:
+        return last_days(log, cut_ms)
     if split.validation == "last_share" or cut_ms is None:
         return last_share(log, split.share, seed, split.min_events, split.cuts)
     return official(log, cut_ms, seed, split.min_events, split.cuts)

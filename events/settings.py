@@ -249,8 +249,12 @@ Moment = Annotated[int, BeforeValidator(unix_ms), Field(ge=0)]
 class SplitSettings(Frozen):
     """How sessions are held out and cut."""
 
-    validation: Literal["official", "dates", "leave_one_out", "every_position", "last_share", "users"] = "official"
+    validation: Literal[
+        "official", "dates", "last_days", "leave_one_out", "every_position", "last_share", "users"
+    ] = "official"
     """``official`` sessions of the last days, one random cut each; ``dates`` the same, from ``start`` on;
+    ``last_days`` every session that goes on in the last days, cut where they begin (for sessions that are users: those
+    without an event before are not scored);
     ``every_position`` sessions of these days, one row a prefix; ``leave_one_out`` every session without its last event;
     ``last_share`` the last sessions, one random cut; ``users`` a share of all users or sessions, drawn by a hash of
     their ids, nothing of whom is trained on, one random cut each."""
@@ -264,7 +268,7 @@ class SplitSettings(Frozen):
     """End of the held-out period: validation knows nothing of what happens from then on."""
     earlier_weeks: Annotated[int, Field(ge=0, le=3)] = 0
     """Held-out periods before that of validation which rankers are trained on, too: everything is fitted for each of
-    them anew, on what lies before it. No score is reported of them. Only for ``official`` and ``dates``."""
+    them anew, on what lies before it. No score is reported of them. Only for ``official``, ``dates``, ``last_days``."""
     share: Annotated[float, Field(gt=0, lt=1)] = 0.12
     """Share of the sessions held out where the shop has no time, and of the users held out by ``users``."""
     cuts: Path | None = None

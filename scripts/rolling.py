@@ -21,7 +21,7 @@ from scripts.run import STAGES
 from submissions.report import number, table
 
 FOLDER = "rolling"
-PERIODS = ("official", "dates", "every_position")
+PERIODS = ("official", "dates", "last_days", "every_position")
 """Ways of validation that hold out a period."""
 
 
