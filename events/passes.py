@@ -1,5 +1,6 @@
 """A pass: the log to fit on, the sessions to recommend for, and their labels if they are known."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -139,6 +140,7 @@ def build_passes(
     folder: Path,
     users: pl.DataFrame | None = None,
     more_items: pl.Series | None = None,
+    targets: Sequence[str] = TARGETS,
 ) -> list[str]:
     """Split the logs into passes and write ``items.parquet``, ``validation/`` and, with test sessions, ``submission/``.
 
@@ -149,6 +151,7 @@ def build_passes(
     test_labels           : labels of test sessions that come truncated, in one of the forms of ``read_labels``
     users                 : what ``read_users`` gave; each pass gets a ``users.parquet``, a row a session of its log
     more_items            : ids that join the item index without any event
+    targets               : types of event that a log with types may have; only these are targets
 
     Returns the names of the passes written.
 
@@ -165,7 +168,8 @@ def build_passes(
     own_test = test_path is None and split.test == "leave_one_out"
     held_out = _validation(train, train_path, split, seed, own_test)
     check_split(held_out, train, VALIDATION, train_path)
-    _write(held_out, VALIDATION, split, train_path, folder, users)
+    known = _target_names(train, targets)
+    _write(held_out, VALIDATION, split, train_path, folder, users, known)
     written = [VALIDATION, *EARLIER[: split.earlier_weeks]]
     for name in written[1:]:
         if held_out.cut_ms is None or split.validation not in ("official", "dates", "last_days"):
@@ -175,22 +179,22 @@ def build_passes(
         whole = split.validation == "last_days"
         held_out = last_days(source, cut_ms) if whole else official(source, cut_ms, seed, split.min_events)
         check_split(held_out, source, name, train_path)
-        _write(held_out, name, split, train_path, folder, users)
+        _write(held_out, name, split, train_path, folder, users, known)
     if own_test or (test_path is None and split.test == "everyone"):
         everyone = Split(train, uncut(train, None), None, overlap=True)
         own = leave_one_out(train, split.min_events) if own_test else everyone
         check_split(own, train, SUBMISSION, train_path)
-        _write(own, SUBMISSION, split, train_path, folder, users)
+        _write(own, SUBMISSION, split, train_path, folder, users, known)
         return [*written, SUBMISSION]
     if test_path is None:
         return written
     test = _sample(load_raw(test_path, items), sample, test_path)
     if (test.ts is None) != (train.ts is None) or (test.types is None) != (train.types is None):
         raise InputError(test_path, None, "train and test differ in having time or types", "give both the same columns")
-    targets = _test_targets(test, train, test_path, test_labels, split, seed)
-    submission = Split(train, targets, None)
+    asked = _test_targets(test, train, test_path, test_labels, split, seed, known)
+    submission = Split(train, asked, None)
     check_split(submission, None if split.test == "as_is" else test, SUBMISSION, test_path, own_log=False)
-    _write(submission, SUBMISSION, split, test_path, folder, users)
+    _write(submission, SUBMISSION, split, test_path, folder, users, known)
     return [*written, SUBMISSION]
 
 
@@ -223,7 +227,13 @@ def _validation(train: RawLog, path: Path, split: SplitSettings, seed: int, own_
 
 
 def _test_targets(
-    test: RawLog, train: RawLog, path: Path, labels_path: Path | None, split: SplitSettings, seed: int
+    test: RawLog,
+    train: RawLog,
+    path: Path,
+    labels_path: Path | None,
+    split: SplitSettings,
+    seed: int,
+    known: tuple[str, ...],
 ) -> Targets:
     if split.test == "everyone":
         remedy = "leave data.test out, or choose another split.test"
@@ -240,21 +250,27 @@ def _test_targets(
     labels = None
     if labels_path is not None:
         frame = read_labels(labels_path)
-        labels = align_labels(frame, test.session_ids, test.items, _target_names(test), labels_path)
+        labels = align_labels(frame, test.session_ids, test.items, known, labels_path)
     return uncut(test, labels)
 
 
 def _write(
-    split: Split, name: str, settings: SplitSettings, path: Path, folder: Path, users: pl.DataFrame | None
+    split: Split,
+    name: str,
+    settings: SplitSettings,
+    path: Path,
+    folder: Path,
+    users: pl.DataFrame | None,
+    known: tuple[str, ...],
 ) -> None:
-    data = _pass_data(split, name, settings, path)
+    data = _pass_data(split, name, settings, path, known)
     data.save(folder / name)
     if users is not None:
         ids = pl.concat([split.train.groups, split.targets.visible.groups.rename(split.train.groups.name)])
         write_users(folder / name, users, ids)
 
 
-def _pass_data(split: Split, name: str, settings: SplitSettings, path: Path) -> PassData:
+def _pass_data(split: Split, name: str, settings: SplitSettings, path: Path, known: tuple[str, ...]) -> PassData:
     train, targets = split.train, split.targets
     if len(train) == 0 or len(targets.visible) == 0:
         which = "train" if len(train) == 0 else "target"
@@ -275,17 +291,17 @@ def _pass_data(split: Split, name: str, settings: SplitSettings, path: Path) -> 
         name=name,
         log=_session_log(train, targets),
         n_train=len(train),
-        labels=targets.labels,
+        labels=None if targets.labels is None else {t: one for t, one in targets.labels.items() if t in known},
         target_ids=targets.visible.session_ids,
         fit_until_ms=until,
         transductive=settings.transductive,
         several_rows=targets.several_rows,
-        targets=_target_names(train),
+        targets=known,
     )
 
 
-def _target_names(log: RawLog) -> tuple[str, ...]:
-    return (TARGETS[CLICKS],) if log.types is None else TARGETS
+def _target_names(log: RawLog, targets: Sequence[str]) -> tuple[str, ...]:
+    return (TARGETS[CLICKS],) if log.types is None else tuple(name for name in TARGETS if name in targets)
 
 
 def _session_log(train: RawLog, targets: Targets) -> SessionLog:

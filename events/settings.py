@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 Kind = Literal["shop", "otto", "table", "sequences", "prefix_labels", "ratings", "targets"]
 TargetName = Literal["clicks", "carts", "orders"]
+TARGET_NAMES: tuple[TargetName, ...] = get_args(TargetName)
 TimeUnit = Literal["s", "ms", "iso", "auto"]
 
 
@@ -202,6 +203,20 @@ class DataSettings(Frozen):
         """Whether a table's events have a time."""
         columns = [one.columns or self.columns for one in self.files] or [self.columns]
         return self.kind in ("otto", "ratings", "shop") or all(one.ts is not None for one in columns)
+
+    @property
+    def targets(self) -> tuple[TargetName, ...]:
+        """Types of event that the log may have: those a table's types are called, or that of all events of a file."""
+        if self.kind != "table":
+            return TARGET_NAMES
+        files = self.files or (LogFileSettings(name=self.train or ""),)
+        named: set[TargetName] = set()
+        for one in files:
+            if (one.columns or self.columns).type is not None:
+                named |= set(TARGET_NAMES if self.types == "auto" else self.types.values())
+            elif kind := one.type or self.type:
+                named.add(kind)
+        return tuple(name for name in TARGET_NAMES if name in named)
 
     @property
     def sources(self) -> tuple[str, ...]:

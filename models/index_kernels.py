@@ -44,14 +44,15 @@ def insert_owns(
 
 @kernel
 def scan(
-    block: F32, ids: I32, asked: Flags, margins: F64, start: int, offsets: I64, session_aids: I32,
-    queries: F32, vectors: F32, sizes: I64, aids: I32, scores: F64,
+    block: F32, of_kinds: F32, kinds: I32, ids: I32, asked: Flags, margins: F64, start: int, offsets: I64,
+    session_aids: I32, queries: F32, vectors: F32, sizes: I64, aids: I32, scores: F64,
 ) -> None:  # fmt: skip
     """Go through rounded scores float32[b, m] of sessions from ``start`` and known items int32[m] ``ids``.
 
-    asked   : bool[S] whether the session has a vector; the others would tie with everything
-    margins : float64[S]; no rounded score is farther from the exact one than that, so that an item which belongs into
-              the list is never passed over
+    kinds    : int32[m] kind of each item, whose score float32[b, K] ``of_kinds`` is added; or of size 0
+    asked    : bool[S] whether the session has a vector; the others would tie with everything
+    margins  : float64[S]; no rounded score is farther from the exact one than that, so that an item which belongs into
+               the list is never passed over
     """
     k = aids.shape[1]
     for b in range(block.shape[0]):
@@ -61,7 +62,8 @@ def scan(
         size = sizes[s]
         bar = np.float32(scores[s, k - 1] - margins[s]) if size == k else np.float32(-np.inf)
         for i in range(block.shape[1]):
-            if block[b, i] < bar:
+            rounded = block[b, i] + of_kinds[b, kinds[i]] if kinds.size > 0 else block[b, i]
+            if rounded < bar:
                 continue
             aid = ids[i]
             if not holds(session_aids, offsets[s], offsets[s + 1], aid):

@@ -83,6 +83,7 @@ def _work(run: Run, _: str, folder: Path) -> dict[str, Any]:
         folder,
         users,
         items[AID] if items is not None and joins else None,
+        data.targets,
     )
     if items is not None:
         figures["items"] = _say("items", write_items(folder, items))

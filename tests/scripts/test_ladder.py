@@ -139,7 +139,7 @@ def test_slices_add_up_to_the_labels(done):
     for kind in ("true item", "item popularity", "item age"):
         assert sum(one["labels"] for one in scores["slices"][kind].values()) == data.labels["clicks"].aids.size
     assert sum(one["sessions"] for one in scores["slices"]["session length"].values()) == scores["sessions"]
-    assert "item age: " in done[2]
+    assert "item popularity: " in done[2]
 
 
 def test_a_retriever_that_is_off_is_fitted_once(again):
