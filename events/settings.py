@@ -264,9 +264,9 @@ Moment = Annotated[int, BeforeValidator(unix_ms), Field(ge=0)]
 class SplitSettings(Frozen):
     """How sessions are held out and cut."""
 
-    validation: Literal[
-        "official", "dates", "last_days", "leave_one_out", "every_position", "last_share", "users"
-    ] = "official"
+    validation: Literal["official", "dates", "last_days", "leave_one_out", "every_position", "last_share", "users"] = (
+        "official"
+    )
     """``official`` sessions of the last days, one random cut each; ``dates`` the same, from ``start`` on;
     ``last_days`` every session that goes on in the last days, cut where they begin (for sessions that are users: those
     without an event before are not scored);

@@ -186,8 +186,8 @@ class ItemIndex:
                 end = begin + BLOCK_ITEMS
                 block = np.ascontiguousarray(part @ self._scanned[begin:end].T)
                 scan(
-                    block, of_kinds, self._kinds[begin:end], self._ids[begin:end], asked, margins, start, log.offsets, log.aids, queries, self._vectors,
-                    sizes, aids, scores,
+                    block, of_kinds, self._kinds[begin:end], self._ids[begin:end], asked, margins, start, log.offsets,
+                    log.aids, queries, self._vectors, sizes, aids, scores,
                 )  # fmt: skip
 
     def _fetch(self, log: SessionLog, queries: F32, sizes: I64, aids: I32, scores: F64) -> None:

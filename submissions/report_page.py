@@ -37,7 +37,8 @@ def _opening(found: Gathered) -> list[str]:
     scores, k = found["scores"], found["k"]
     best = scores["sliced"]  # the ranker, but where the ladder leaves it out
     ranker = scores["ladder"][best]
-    parts = "".join(f"<li><b>{number(ranker.get(target))}</b><span>{target}</span></li>" for target in TARGETS if ranker.get(target) is not None)
+    scored = [target for target in TARGETS if ranker.get(target) is not None]
+    parts = "".join(f"<li><b>{number(ranker[target])}</b><span>{target}</span></li>" for target in scored)
     interval = ranker.get("interval")
     around = f"95 % interval {interval[0]:.4f} to {interval[1]:.4f}" if interval else "no interval: too few sessions"
     ranked = "models that never saw them" if best == "ranker" else best
