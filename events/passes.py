@@ -1,6 +1,6 @@
 """A pass: the log to fit on, the sessions to recommend for, and their labels if they are known."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -141,6 +141,7 @@ def build_passes(
     users: pl.DataFrame | None = None,
     more_items: pl.Series | None = None,
     targets: Sequence[str] = TARGETS,
+    sources: Mapping[Path, Path] | None = None,
 ) -> list[str]:
     """Split the logs into passes and write ``items.parquet``, ``validation/`` and, with test sessions, ``submission/``.
 
@@ -151,6 +152,7 @@ def build_passes(
     test_labels           : labels of test sessions that come truncated, in one of the forms of ``read_labels``
     users                 : what ``read_users`` gave; each pass gets a ``users.parquet``, a row a session of its log
     more_items            : ids that join the item index without any event
+    sources               : of the logs, what they were made from: errors name it
     targets               : types of event that a log with types may have; only these are targets
 
     Returns the names of the passes written.
@@ -161,40 +163,43 @@ def build_passes(
         If the settings do not suit the log (no time, several rows a session and transductive), or a pass would have
         no train or no target session, or its fit would see the future.
     """
+    named = {path: (sources or {}).get(path, path) for path in (train_path, test_path) if path is not None}
     items = item_index([path for path in (train_path, test_path) if path is not None], more_items)
     folder.mkdir(parents=True, exist_ok=True)
     items.save(folder / "items.parquet")
-    train = _sample(load_raw(train_path, items), sample, train_path)
+    train = _sample(load_raw(train_path, items), sample, named[train_path])
     own_test = test_path is None and split.test == "leave_one_out"
-    held_out = _validation(train, train_path, split, seed, own_test)
-    check_split(held_out, train, VALIDATION, train_path)
+    held_out = _validation(train, named[train_path], split, seed, own_test)
+    check_split(held_out, train, VALIDATION, named[train_path])
     known = _target_names(train, targets)
-    _write(held_out, VALIDATION, split, train_path, folder, users, known)
+    _write(held_out, VALIDATION, split, named[train_path], folder, users, known)
     written = [VALIDATION, *EARLIER[: split.earlier_weeks]]
     for name in written[1:]:
         if held_out.cut_ms is None or split.validation not in ("official", "dates", "last_days"):
             problem = "weeks before validation need a log with time, split by it"
-            raise InputError(train_path, None, problem, "set split.earlier_weeks=0")
+            raise InputError(named[train_path], None, problem, "set split.earlier_weeks=0")
         source, cut_ms = held_out.train, held_out.cut_ms - round(split.days * DAY_MS)
         whole = split.validation == "last_days"
         held_out = last_days(source, cut_ms) if whole else official(source, cut_ms, seed, split.min_events)
-        check_split(held_out, source, name, train_path)
-        _write(held_out, name, split, train_path, folder, users, known)
+        check_split(held_out, source, name, named[train_path])
+        _write(held_out, name, split, named[train_path], folder, users, known)
     if own_test or (test_path is None and split.test == "everyone"):
         everyone = Split(train, uncut(train, None), None, overlap=True)
         own = leave_one_out(train, split.min_events) if own_test else everyone
-        check_split(own, train, SUBMISSION, train_path)
-        _write(own, SUBMISSION, split, train_path, folder, users, known)
+        check_split(own, train, SUBMISSION, named[train_path])
+        _write(own, SUBMISSION, split, named[train_path], folder, users, known)
         return [*written, SUBMISSION]
     if test_path is None:
         return written
-    test = _sample(load_raw(test_path, items), sample, test_path)
+    test = _sample(load_raw(test_path, items), sample, named[test_path])
     if (test.ts is None) != (train.ts is None) or (test.types is None) != (train.types is None):
-        raise InputError(test_path, None, "train and test differ in having time or types", "give both the same columns")
-    asked = _test_targets(test, train, test_path, test_labels, split, seed, known)
+        raise InputError(
+            named[test_path], None, "train and test differ in having time or types", "give both the same columns"
+        )
+    asked = _test_targets(test, train, named[test_path], test_labels, split, seed, known)
     submission = Split(train, asked, None)
-    check_split(submission, None if split.test == "as_is" else test, SUBMISSION, test_path, own_log=False)
-    _write(submission, SUBMISSION, split, test_path, folder, users, known)
+    check_split(submission, None if split.test == "as_is" else test, SUBMISSION, named[test_path], own_log=False)
+    _write(submission, SUBMISSION, split, named[test_path], folder, users, known)
     return [*written, SUBMISSION]
 
 

@@ -39,7 +39,8 @@ def _read(run: Run, part: Literal["train", "test"], out: Path) -> dict[str, Any]
     report = read(settings.data, settings.events, part, out, settings.n_threads)
     print(f"  {part}: {report.sessions:,} sessions, {report.events:,} events{_days(out)}")
     if report.skipped:
-        print(f"  {part}: {report.skipped:,} bad lines skipped, such as {'; '.join(report.reasons)}")
+        lines = "bad line" if report.skipped == 1 else "bad lines"
+        print(f"  {part}: {report.skipped:,} {lines} skipped, such as {'; '.join(report.reasons)}")
     for note in report.notes:
         print(f"  {part}: {note}")
     return asdict(report)
@@ -86,6 +87,7 @@ def _work(run: Run, _: str, folder: Path) -> dict[str, Any]:
         users,
         items[AID] if items is not None and joins else None,
         data.targets,
+        _sources(run, train, test),
     )
     if items is not None:
         figures["items"] = _say("items", write_items(folder, items))
@@ -97,6 +99,14 @@ def _work(run: Run, _: str, folder: Path) -> dict[str, Any]:
         _check_ids(folder, Path(data.root) / data.sources[0])
     rows = sum(pq.read_metadata(path).num_rows for path in (train, test) if path.exists())
     return figures | {"passes": passes, "rows": rows}
+
+
+def _sources(run: Run, train: Path, test: Path) -> dict[Path, Path]:
+    """The files that the logs are made of, as the user knows them; the first where there are several."""
+    data = run.settings.data
+    if data.kind == "shop":
+        return dict.fromkeys((train, test), Path("the synthetic shop"))
+    return {train: Path(data.root) / data.sources[0], test: Path(data.root) / (data.test or "")}
 
 
 def _check_ids(folder: Path, source: Path) -> None:

@@ -73,7 +73,7 @@ def test_skipping_counts_bad_lines_and_goes_on(config, capsys, kind):
     code = prepared(config, [*GOOD[:1], bad, *GOOD[2:], late], "--set", "events.on_bad_rows=skip")
     shown = capsys.readouterr()
     assert code == 0, shown.err
-    assert "train: 1 bad lines skipped" in shown.out
+    assert "train: 1 bad line skipped" in shown.out
     assert "line 2" in shown.out
 
 
