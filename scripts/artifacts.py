@@ -16,7 +16,6 @@ from rankers.scoring import Scorer
 from scripts.knowledge import open_knowledge
 from scripts.pipeline import Run
 
-
 SHOWN = 5
 """Names that are left out for one reason and shown."""
 

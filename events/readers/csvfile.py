@@ -88,10 +88,10 @@ def read_columns(
         names = _resolve(frame.columns, path, wanted, setting)
         return frame.select(pl.col(theirs).alias(ours) for ours, theirs in names.items()), lambda row: row + 1
     frame, names = _read_text(path, data, wanted, setting, bad)
-    if data.header and all(isinstance(theirs, int) for theirs in wanted.values()):
-        # Columns by place: the first line of a file without a header would be lost and nothing be amiss.
-        if all(NUMBER.match(name) for name in names.values()):
-            raise InputError(path, 1, "the header holds nothing but numbers", "set data.header=false")
+    by_place = data.header and all(isinstance(theirs, int) for theirs in wanted.values())
+    if by_place and all(NUMBER.match(name) for name in names.values()):
+        # The first line of a file without a header would be lost and nothing be amiss.
+        raise InputError(path, 1, "the header holds nothing but numbers", "set data.header=false")
     chosen = frame.select(RECORD, *(pl.col(theirs).alias(ours) for ours, theirs in names.items()))
     chosen = chosen.filter(~pl.all_horizontal(pl.exclude(RECORD).is_null()))
     records = chosen[RECORD]
