@@ -10,6 +10,7 @@ to the paper: a cosine below 0 counts as 0, so that the scores of a list descend
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 import numpy as np
@@ -17,10 +18,15 @@ import numpy.typing as npt
 from pydantic import Field, model_validator
 
 from events.arrays import F32, F64, I32, I64
+from events.categories import level_codes, need_categories
 from events.compiled import kernel
+from events.errors import InputError
 from events.lists import Lists
 from events.settings import Frozen
+from models.searcher import Searcher
 
+ITEMS = "items.parquet"
+"""What is known of the items, in the folder that ``prepare`` writes."""
 NO_VECTORS = np.zeros((0, 0), np.float32)
 NO_CODES = np.zeros(0, np.int32)
 
@@ -68,6 +74,30 @@ class Reranker:
     vectors: Mapping[str | None, F32]
     categories: I32 | None = None
 
+    @classmethod
+    def open(cls, settings: RerankSettings, searchers: Mapping[str, Searcher], items: Path) -> "Reranker | None":
+        """The step of a pass that has these retrievers; ``None`` where it is off.
+
+        items : the run's ``prepared/items.parquet``
+
+        Raises
+        ------
+        InputError
+            If the run has no such item vectors, or the shop no categories.
+        """
+        if not settings.on:
+            return None
+        vectors = {}
+        if settings.mmr is not None:
+            searcher = chosen_searcher(searchers, settings.vectors, "rerank.vectors")
+            if searcher is None:
+                raise InputError("rerank.mmr", None, "this run has no retriever, so no item vectors", "switch one on")
+            vectors = {target: searcher.retriever.item_vectors(target) for target in searcher.indices}
+        categories = None
+        if settings.category_cap is not None:
+            categories = level_codes(need_categories(items), settings.category_level)
+        return cls(settings, vectors, categories)
+
     def apply(self, lists: Lists, k: int, target: str | None = None) -> Lists:
         """The lists of S sessions, of up to k items each; what the step cannot move stays in the ranker's order."""
         vectors = self.vectors.get(target, self.vectors.get(None, NO_VECTORS))
@@ -76,6 +106,22 @@ class Reranker:
     def apply_all(self, lists: Mapping[str, Lists], k: int) -> dict[str, Lists]:
         """The same for each target's lists."""
         return {target: self.apply(one, k, target) for target, one in lists.items()}
+
+
+def chosen_searcher(searchers: Mapping[str, Searcher], name: str | None, key: str) -> Searcher | None:
+    """The retriever of this name, or the first of the run.
+
+    Raises
+    ------
+    InputError
+        If the run has no retriever of this name.
+    """
+    if name is None:
+        return next(iter(searchers.values()), None)
+    if name not in searchers:
+        problem = f"this run has no retriever {name!r}, but {', '.join(searchers) or 'none at all'}"
+        raise InputError(key, None, problem, f"name one of them, or set models.retrievers.{name}.on=true")
+    return searchers[name]
 
 
 def rerank(lists: Lists, settings: RerankSettings, k: int, vectors: F32, categories: I32) -> Lists:
