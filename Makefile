@@ -18,7 +18,7 @@ run: setup
 	$(BIN)/python -m scripts.run --config $(CONFIG) $(foreach pair,$(SET),--set $(pair))
 
 test: lint
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n auto --dist loadfile
 
 lint: setup
 	$(BIN)/ruff check .

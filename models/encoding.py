@@ -12,11 +12,12 @@ import torch
 from torch import Tensor
 
 from events.arrays import F32, I64, Flags
+from events.columns import TARGETS
 from events.log import SessionLog
 from models.batches import pad
 from models.network import SessionNetwork
 
-ROWS = {"cpu": 64, "cuda": 2048}
+ROWS = {"cpu": 32, "cuda": 2048}
 """Sessions encoded at a time."""
 
 
@@ -68,6 +69,10 @@ def encode(
     table  : float32[n_items, d] input embeddings;  targets : of 0 clicks, 1 carts, 2 orders
     """
     copies = network.copying is not None
+    # All targets are asked together, and whichever are wanted: a call costs more than what it computes, and products
+    # of another number of rows would round differently.
+    kinds = 1 if network.asking.targets is None else len(TARGETS)
+    targets = [min(target, kinds - 1) for target in targets]
     found = [
         (np.zeros((len(log), table.shape[1]), np.float32), np.zeros(log.n_events, np.float32) if copies else None)
         for _ in targets
@@ -79,32 +84,37 @@ def encode(
         lengths = torch.from_numpy(sizes).to(device)
         states = network.states(rows, types, gaps, lengths)
         last = states[torch.arange(len(states), device=device), lengths - 1]
-        n = sessions.size
+        n, (rows_of_batch, dim) = sessions.size, last.shape
         there = np.arange(width) < sizes[:n, None]
         events = (starts[:n, None] + np.arange(width))[there]
-        for target, (queries, added) in zip(targets, found, strict=True):
-            asked = network.ask(last, torch.full((len(last),), target, device=device))
-            queries[sessions] = asked[:n].cpu().numpy()
-            if added is not None:
-                bonus = copy_bonus(network, asked, states, items, network.items(rows), lengths)
-                added[events] = bonus[:n].cpu().numpy()[there]
+        of_rows = torch.arange(kinds, device=device).repeat_interleave(rows_of_batch)
+        asked = network.ask(last.repeat(kinds, 1), of_rows).view(kinds, rows_of_batch, dim)
+        queries = asked[:, :n].cpu().numpy()
+        for target, (vectors, _) in zip(targets, found, strict=True):
+            vectors[sessions] = queries[target]
+        if copies:
+            bonus = copy_bonus(network, asked, states, items, network.items(rows), lengths)[:, :n].cpu().numpy()
+            for target, (_, added) in zip(targets, found, strict=True):
+                if added is not None:
+                    added[events] = bonus[target][there]
     return found
 
 
 def copy_bonus(
     network: SessionNetwork, queries: Tensor, states: Tensor, items: Tensor, vectors: Tensor, lengths: Tensor
 ) -> Tensor:
-    """float[B, L]: what copying adds to the score s of each event's item: ln(1 + Σ e^a / e^s), a over its places.
+    """float[T, B, L]: what copying adds to the score s of each event's item: ln(1 + Σ e^a / e^s), a over its places.
 
-    The last event on an item has it all, the others 0.
+    The last event on an item has it all, the others 0. Queries are float[T, B, d], for T targets.
     """
     assert network.copying is not None
     places = torch.arange(items.shape[1], device=items.device)
-    logits = network.copying(queries[:, None], states, (lengths - 1)[:, None])[:, 0]
-    scores = (queries[:, None] * vectors).sum(-1)
+    last = (lengths - 1)[:, None].expand(-1, len(queries))
+    logits = network.copying(queries.transpose(0, 1), states, last).transpose(0, 1)
+    scores = (queries[:, :, None] * vectors).sum(-1)
     there = places < lengths[:, None]
     same = (items[:, :, None] == items[:, None, :]) & there[:, None, :]
-    mass = torch.logsumexp(torch.where(same, logits[:, None, :], -math.inf), dim=2)
+    mass = torch.logsumexp(torch.where(same, logits[:, :, None, :], -math.inf), dim=3)
     later = (same & (places[None, None, :] > places[None, :, None])).any(2)
     bonus = torch.nn.functional.softplus(mass - scores)
     return torch.where(there & ~later, bonus, 0.0)

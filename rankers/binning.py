@@ -48,22 +48,24 @@ def bin_rows(
     more : further features behind those of the matrix: name to float32[R]
     """
     more = more or {}
-    wanted = np.zeros(len(matrix), np.bool_)
-    for part in rows:
-        wanted[part] = True
     draw = stream_uniforms(0, BINS, np.arange(len(matrix)))
     sampled = draw < SAMPLE / max(len(matrix), 1)
+    kept = sampled.copy()
+    for part in rows:
+        kept[part] = True
+    features = matrix.features(kept, tuple(more.values()))  # column by column, as LightGBM bins it
     # What no split of the sample may use, one of a fit may.
     given = {**parameters, "feature_pre_filter": False, "bin_construct_sample_cnt": 2 * SAMPLE}
 
-    def dataset(kept: npt.NDArray[np.bool_], bounds: Any) -> Any:
+    def dataset(values: npt.NDArray[np.float32], bounds: Any) -> Any:
         return lgb.Dataset(
-            matrix.features(kept, tuple(more.values())),  # column by column, as LightGBM bins it
-            np.zeros(int(kept.sum()), np.float32),
+            values,
+            np.zeros(len(values), np.float32),
             reference=bounds,
             feature_name=[*matrix.names, *more],
             params=given,
             free_raw_data=True,
         ).construct()
 
-    return Binned(dataset(wanted, dataset(sampled, None)), (np.cumsum(wanted) - 1).astype(np.int32))
+    bounds = dataset(np.take(features.T, np.flatnonzero(sampled[kept]), axis=1).T, None)
+    return Binned(dataset(features, bounds), (np.cumsum(kept) - 1).astype(np.int32))

@@ -15,6 +15,7 @@ NEGATIVE: Final = 4
 REPORTED: Final = 5
 HALF: Final = 6
 BINS: Final = 7
+PROPOSED: Final = 8
 """Streams of random numbers: draws for one purpose say nothing about those for another."""
 
 TRAINED_ON: Final = -1

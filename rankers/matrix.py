@@ -8,6 +8,7 @@ import hashlib
 import itertools
 import json
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,13 +48,15 @@ class MatrixWriter:
         if len(set(names)) != len(names):
             raise ValueError("two columns of the matrix have the same name")
         self._schema = pa.schema(fields)
-        self._digests = {name: hashlib.blake2b(digest_size=16) for name in (*KEYS, "features", *self.targets)}
+        self._digests = {name: hashlib.blake2b(digest_size=16) for name in names}
         self._last_session = -1
         self._rows = self._sessions = 0
         self._inside = dict.fromkeys(self.targets, 0)
         self._outside = dict.fromkeys(self.targets, 0)
         self._stack = ExitStack()
         self._writer: Any = None
+        self._thread = ThreadPoolExecutor(1)
+        self._written: Future[None] | None = None
 
     def __enter__(self) -> Self:
         beside = self._stack.enter_context(atomic_file(self.path))
@@ -63,16 +66,33 @@ class MatrixWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None:
-            self._writer.add_key_value_metadata({METADATA: json.dumps(self._summary())})
-        self._writer.close()
-        self._stack.__exit__(kind, error, trace)
+        try:
+            if kind is None:
+                self._wait()
+                self._writer.add_key_value_metadata({METADATA: json.dumps(self._summary())})
+        except BaseException as failed:
+            kind, error, trace = type(failed), failed, failed.__traceback__
+            raise
+        finally:
+            self._thread.shutdown()
+            self._writer.close()
+            self._stack.__exit__(kind, error, trace)
+
+    def _wait(self) -> None:
+        """Until the last chunk is written; what failed then is raised here."""
+        if self._written is not None:
+            self._written.result()
+
+    def _write(self, columns: list[npt.NDArray[Any]]) -> None:
+        for digest, column in zip(self._digests.values(), columns, strict=True):
+            digest.update(column.data)
+        table = pa.Table.from_arrays([pa.array(column) for column in columns], schema=self._schema)
+        self._writer.write_table(table, row_group_size=len(table))
 
     def _summary(self) -> dict[str, Any]:
         digest = hashlib.blake2b(digest_size=16)
         for name, part in self._digests.items():
             digest.update(name.encode() + part.digest())
-        digest.update("\0".join(self.features).encode())
         return {
             "features": self.features,
             "targets": self.targets,
@@ -91,7 +111,7 @@ class MatrixWriter:
         features: npt.NDArray[np.float32],
         labels: Labels,
     ) -> None:
-        """Append one chunk.
+        """Append one chunk; it is written by a thread of its own while the next one is made.
 
         sessions, groups : int64[S], sessions strictly ascending, over all chunks
         candidates       : of these S sessions, R rows
@@ -114,23 +134,19 @@ class MatrixWriter:
         if sessions.size:
             self._last_session = int(sessions[-1])
         lengths = np.diff(candidates.offsets)
-        keys = (np.repeat(sessions, lengths), np.repeat(groups, lengths), candidates.aids)
-        columns: list[Any] = list(keys)
-        columns += list(np.ascontiguousarray(features.T))
+        # Copies: the caller's buffers are filled anew while these are written.
+        columns: list[npt.NDArray[Any]] = [np.repeat(sessions, lengths), np.repeat(groups, lengths)]
+        columns += [candidates.aids.copy(), *np.array(features.T, order="C")]
         for target in self.targets:
             marks, outside = mark_labels(candidates, labels[target])
             self._inside[target] += int(marks.sum(dtype=np.int64))
             self._outside[target] += outside
-            self._digests[target].update(marks.data)
             columns.append(marks)
-        for name, key in zip(KEYS, keys, strict=True):
-            self._digests[name].update(np.ascontiguousarray(key).data)
-        self._digests["features"].update(np.ascontiguousarray(features).data)
         self._rows += rows
         self._sessions += sessions.size
         if rows:
-            table = pa.Table.from_arrays([pa.array(column) for column in columns], schema=self._schema)
-            self._writer.write_table(table, row_group_size=rows)
+            self._wait()
+            self._written = self._thread.submit(self._write, columns)
 
 
 @dataclass(frozen=True, slots=True)

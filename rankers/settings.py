@@ -122,7 +122,7 @@ class RankersSettings(BaseModel):
     """Whether the models see out-of-fold scores of every target's first-level model (place and standard score within
     the session). Groups fall into two halves, and a row is always described by the model of the other half, in
     training and prediction. Doubles the cost of fits and prediction."""
-    negatives: dict[str, Share] = {"clicks": 0.25, "carts": 0.6, "orders": 0.8, MULTI: 0.4}
+    negatives: dict[str, Share] = {"clicks": 0.1, "carts": 0.4, "orders": 0.4, MULTI: 0.4}
     """Share of the candidates that are no positives which a model is trained on (``all``: that of every target)."""
     targets: dict[str, TargetSettings] = {}
     """By target (or ``all``), the settings that differ from the common ones:

@@ -17,6 +17,7 @@ from events.leakage import check_pass
 from events.lists import Lists
 from events.log import SessionLog
 from events.passes import PassData
+from rankers.folds import PROPOSED, sample_sessions
 from rankers.topk import reciprocal_rank_scores, top_lists
 from scripts.baselines import baseline_lists
 from scripts.pipeline import Run
@@ -154,7 +155,9 @@ def evaluate(
     hits = {rung: hits_by_target(found, labels, k) for rung, found in lists.items()}
     KeptHits(np.arange(len(log)) if rows is None else rows, hits).save(kept)
     proposals = Proposals({column: source for column, (source, _) in sources.columns.items()}, k, weights)
-    recall = candidate_recall(sources, log, labels, data.targets, settings.rankers.chunk_sessions, proposals)
+    some = sample_sessions(log.groups, settings.evaluation.pool_sessions, settings.rankers.seed, PROPOSED)
+    asked = log.take(some), take_labels(labels, some)
+    recall = candidate_recall(sources, *asked, data.targets, settings.rankers.chunk_sessions, proposals)
     write_json(kept.with_name(PROPOSALS), proposals.result())
     scores = _evaluation(hits, log.groups, weights, recall)
     scores["ranker_minus_rules"] = _difference(hits, RANKER, RULES, log.groups, weights)
@@ -173,7 +176,7 @@ def evaluate(
     scores["slices"] = slices_of(
         lists[sliced], labels, hits[sliced], log, data.fit, catalogue.counts, until_s, k, weights
     )
-    scores["sessions"] = len(log)
+    scores["sessions"], scores["candidate_sessions"] = len(log), int(some.size)
     if whole:
         scores["all_sessions"] = whole
     return scores

@@ -42,6 +42,8 @@ class EvaluationSettings(MetricSettings):
 
     exclude_seen: bool = False
     """Whether the rungs below the ranker leave out the session's own items: for shops where nobody takes one twice."""
+    pool_sessions: int = Field(20_000, ge=1)
+    """Sessions whose candidates' recall is measured, at most: a sample of whole groups."""
     neumf: NeuMFSettings = Field(
         default=NeuMFSettings(
             half_life=5,

@@ -112,6 +112,9 @@ def report(scores: Mapping[str, Any], k: int = 20) -> str:
         for target, values in at["targets"].items()
         if any(value is not None for value in values.values())
     }
+    asked = scores.get("candidate_sessions", scores.get("sessions", 0))
+    if recall and asked < scores.get("sessions", 0):
+        blocks.append(f"candidates of a sample of {asked:,} sessions:")
     if recall:
         blocks.append(candidate_table(recall))
     blocks += [candidate_table(recall, target) for target in TARGETS if target in known and len(known) > 1]

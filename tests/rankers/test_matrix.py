@@ -1,5 +1,6 @@
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import polars as pl
@@ -8,6 +9,7 @@ import pytest
 
 from candidates.pool import Arena
 from events.errors import InputError
+from events.labels import take_labels
 from rankers.matrix import MatrixWriter, TrainingMatrix, read_matrix, with_more
 from rankers.selection import ALL, select
 from rankers.settings import RankersSettings
@@ -38,6 +40,34 @@ def test_the_matrix_reads_back(tmp_path: Path) -> None:
     assert matrix.labels["clicks"].sum() == len(there)
     assert matrix.labels["carts"].dtype == np.int8
     assert matrix.outside == {"clicks": 0, "carts": 0}
+
+
+def test_buffers_may_be_filled_anew_while_a_chunk_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    go, write = Event(), MatrixWriter._write
+    monkeypatch.setattr(MatrixWriter, "_write", lambda self, columns: (go.wait(10), write(self, columns))[1])
+    log = log_of(8)
+    candidates = WORLD.pool(log, Arena())
+    features, aids = WORLD.build(log, candidates, Arena()).copy(), candidates.aids.copy()
+    expected = features.copy()
+    labels = take_labels({"clicks": World.plain().planted(30, "clicks")}, np.arange(8))
+    with MatrixWriter(tmp_path / "m.parquet", WORLD.names, ("clicks",)) as writer:
+        writer.add(np.arange(8), log.groups, candidates, features, labels)
+        features[:] = -1.0
+        candidates.aids[:] = 0
+        go.set()
+    matrix = read_matrix(tmp_path / "m.parquet")
+    assert (matrix.features() == expected).all()
+    assert (matrix.aids == aids).all()
+
+
+def test_a_chunk_that_cannot_be_written_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_self: MatrixWriter, _columns: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(MatrixWriter, "_write", fail)
+    with pytest.raises(OSError, match="disk full"):
+        small(tmp_path / "m.parquet")
+    assert not list(tmp_path.iterdir())
 
 
 def test_labels_outside_the_pool_are_counted(tmp_path: Path) -> None:

@@ -44,8 +44,8 @@ def test_the_sample_is_as_set_or_as_memory_and_work_allow(monkeypatch: pytest.Mo
     monkeypatch.setattr("rankers.settings.memory_bytes", lambda: 2**50)
     one = RankersSettings(folds=1)
     trees = one.lambdarank.max_trees
-    # Rows a session: 0.7 x 100 candidates x (0.9 x 0.25 + 0.1 x 0.8) in the fit of the split (0.8) and in the refit.
-    assert one.training_sessions(70, labelled) == int(3.5e11 / (70 * 0.305 * 1.8 * 70 * trees))
+    # Rows a session: 0.7 x 100 candidates x (0.9 x 0.1 + 0.1 x 0.4) in the fit of the split (0.8) and in the refit.
+    assert one.training_sessions(70, labelled) == int(3.5e11 / (70 * 0.13 * 1.8 * 70 * trees))
     assert RankersSettings(folds=5).training_sessions(70, labelled) < one.training_sessions(70, labelled)
     (tmp_path / "max").write_text("max\n")
     whole = memory_bytes(tmp_path / "max")
@@ -71,7 +71,7 @@ def test_a_target_has_its_own_settings_in_place_of_the_common_ones() -> None:
     orders = settings.of("orders")
     assert (orders.lambdarank.num_leaves, orders.lambdarank.learning_rate) == (31, 0.2)
     assert settings.of("clicks").lambdarank.num_leaves == 9
-    assert (settings.negative_share("orders"), settings.negative_share("carts")) == (0.5, 0.6)
+    assert (settings.negative_share("orders"), settings.negative_share("carts")) == (0.5, 0.4)
     assert (settings.of("all").objective, orders.objective) == ("recall", "lambdarank")
     slower = settings.model_copy(update={"lambdarank": settings.lambdarank.model_copy(update={"learning_rate": 0.1})})
     assert slower.of("orders").lambdarank.learning_rate == 0.1
