@@ -239,7 +239,16 @@ def test_names_that_nothing_answers_to_are_refused(done, assignment, problem):
 
 def test_several_weeks_in_folders_of_their_own(again):
     config, folder, runs = again
-    words = ("--set", "ladder=['popularity', 'rules', 'ranker']", "--set", "rerank={}", "--weeks", "2")
+    words = (
+        "--set",
+        "ladder=['popularity', 'rules', 'ranker']",
+        "--set",
+        "rerank={}",
+        "--weeks",
+        "2",
+        "--set",
+        "split.earlier_weeks=1",
+    )
     code, text = call(rolling.main, config, *runs, *words)
     assert code == 0, text
     found = json.loads((folder / "rolling" / "rolling.json").read_text())
