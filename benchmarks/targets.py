@@ -46,7 +46,7 @@ def main(argv: list[str] | None = None) -> int:
     data = open_pass(run, SUBMISSION)
     assert data.labels is not None
     log, labels = data.target_log, data.labels["clicks"]
-    new = _unseen(log.offsets, log.aids, labels)
+    new = unseen_rows(log.offsets, log.aids, labels)
     rows, found = [], {}
     for name in arguments.models:
         with Meter() as meter:
@@ -63,7 +63,7 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def _unseen(offsets: np.ndarray[Any, Any], aids: np.ndarray[Any, Any], labels: LabelSet) -> np.ndarray[Any, Any]:
+def unseen_rows(offsets: np.ndarray[Any, Any], aids: np.ndarray[Any, Any], labels: LabelSet) -> np.ndarray[Any, Any]:
     """int64[m] rows none of whose labels is one of their own items."""
     width = int(max(aids.max(initial=0), labels.aids.max(initial=0))) + 2
     owner = np.repeat(np.arange(len(labels)), np.diff(offsets)) * width
