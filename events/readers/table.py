@@ -145,10 +145,10 @@ def _parse(frame: pl.DataFrame, name: str, unit: str, data: DataSettings, bad: B
             bad.say(said)
         return known, "", remedy
     if name == TS and DATE in frame.columns:
-        times = time_of_day(values, unit)
-        wrong = "day" if times.null_count() == 0 else "time of day"
+        since = time_of_day(values, unit)
+        wrong = "day" if since.null_count() == 0 else "time of day"
         remedy = "give the milliseconds since midnight (or set data.time_unit='s') and a day such as 2016-05-09"
-        return add_days(times, frame[DATE]), f"{{}} and its day make no time: the {wrong} is bad", remedy
+        return add_days(since, frame[DATE]), f"{{}} and its day make no time: the {wrong} is bad", remedy
     if name == TS:
         times = parse_times(values, unit)
         bad.say(*times.notes)
