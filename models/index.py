@@ -23,8 +23,8 @@ from events.log import SessionLog
 from models.index_kernels import insert_fetched, insert_owns, scan
 from models.index_settings import IndexSettings
 
-BLOCK_SESSIONS, BLOCK_ITEMS = 256, 8_192
-"""Rounded scores are made by blocks, 8 MiB at a time."""
+BLOCK_SESSIONS, BLOCK_ITEMS = 256, 2_048
+"""Rounded scores are made by blocks of 2 MiB, which stay in the cache until they are read."""
 EFFORTS = ((16, 2), (16, 3), (32, 3), (32, 4), (64, 4), (128, 4), (128, 8), (256, 8), (512, 16))
 """Lists of the inverted file that are looked into, and items fetched for each one wanted: cheap to dear."""
 LEAST_FETCHED = 64
