@@ -11,10 +11,9 @@ from events.arrays import F32, I32, Flags
 from events.files import need_array, save_arrays
 from events.hashing import hash_ids
 from events.knowledge.fitted import TEXT, Knowledge
-from events.knowledge.text import unit_rows
 from events.lists import Lists
 from events.log import SessionLog
-from models.index import ItemIndex
+from models.index import ItemIndex, Kinds
 from models.session_items import fading, mean_sessions
 
 STREAMS = {"leaf": 21, "parent": 22, "brand": 23}
@@ -23,6 +22,8 @@ SEEN = np.float32(-1e3)
 NEWER = 1e-3
 """Most that a fresh item gains: among items that are alike the newer one is proposed."""
 FRESH_DAYS = 30.0
+SIGNS = 64
+"""Random signs that stand for a code."""
 
 
 class KnowledgeSource:
@@ -45,6 +46,7 @@ class KnowledgeSource:
         self._vectors: F32 = np.zeros((0, 1), np.float32)
         self._described: Flags = np.zeros(0, np.bool_)
         self._proposed: Flags = self._described
+        self._kinds = Kinds(np.zeros(0, np.int32), 0)
         self._index: ItemIndex | None = None
 
     def fit(self, log: SessionLog) -> Self:
@@ -60,7 +62,10 @@ class KnowledgeSource:
         fitted = np.zeros(log.n_items, np.bool_)
         fitted[log.aids] = self.settings.items == "all"
         self._proposed = (fitted | knowledge.cold) & self._described
-        self._index = ItemIndex.build(self._vectors, self._proposed, queries, k, self.settings.index, 0, self._threads)
+        self._kinds = kinds_of(knowledge)
+        self._index = ItemIndex.build(
+            self._vectors, self._proposed, queries, k, self.settings.index, 0, self._threads, self._kinds
+        )
         return self
 
     def _queries(self, log: SessionLog) -> F32:
@@ -85,36 +90,52 @@ class KnowledgeSource:
     def save(self, folder: Path) -> None:
         """Write the vectors and the index."""
         assert self._index is not None
-        save_arrays(folder, vectors=self._vectors, described=self._described, proposed=self._proposed)
+        arrays = {"vectors": self._vectors, "described": self._described, "proposed": self._proposed}
+        save_arrays(folder, **arrays, kinds=self._kinds.of, kind_columns=np.array([self._kinds.columns]))
         self._index.save(folder)
 
     def load(self, folder: Path) -> Self:
         """Open what :meth:`save` wrote, memory-mapped."""
         self._vectors, self._described = need_array(folder, "vectors"), need_array(folder, "described")
         self._proposed = need_array(folder, "proposed")
-        self._index = ItemIndex.load(folder, self._vectors, self._proposed, self.settings.index)
+        self._kinds = Kinds(need_array(folder, "kinds"), int(need_array(folder, "kind_columns")[0]))
+        self._index = ItemIndex.load(folder, self._vectors, self._proposed, self.settings.index, self._kinds)
         return self
 
 
 def knowledge_vectors(knowledge: Knowledge, settings: KnowledgeSourceSettings) -> F32:
     """float32[n_items, d + 1]: length 1, 0 where nothing is known; the last column is up to ``NEWER`` for fresh items.
 
-    Parts weigh by the root of their weights, so that the inner product is the weighted sum of theirs.
+    Parts weigh by the root of their weights, so that the inner product is the weighted sum of theirs. The codes' parts
+    come first: they are the same, to the bit, for all items of a kind (:func:`kinds_of`).
     """
     weights = {"leaf": settings.category, "parent": settings.category / 2, "brand": settings.brand}
-    parts = [np.sqrt(weights[name]) * signs(codes, STREAMS[name]) for name, codes in knowledge.codes.items()]
+    parts = [(weights[name], signs(codes, STREAMS[name])) for name, codes in knowledge.codes.items()]
     for name, space in knowledge.spaces.items():
-        weight = settings.text if name == TEXT else settings.vectors
-        parts.append(np.float32(np.sqrt(weight)) * space)
-    known = np.hstack(parts) if parts else np.zeros((knowledge.n_items, 0))
-    fresh = np.zeros(knowledge.n_items)
+        parts.append((settings.text if name == TEXT else settings.vectors, space))
+    n = knowledge.n_items
+    squares = np.zeros(n)
+    for weight, part in parts:
+        squares += weight * part.any(axis=1)
+    scale = np.divide(1.0, np.sqrt(squares), out=np.zeros(n), where=squares > 0)
+    columns = [(scale * np.sqrt(weight))[:, None] * part for weight, part in parts]
+    fresh = np.zeros(n)
     if knowledge.age is not None:
         fresh = NEWER * np.exp(-np.nan_to_num(knowledge.age, nan=np.inf) / FRESH_DAYS)
-    return np.ascontiguousarray(np.column_stack([unit_rows(known), fresh]), np.float32)
+    return np.ascontiguousarray(np.column_stack([*columns, fresh]), np.float32)
+
+
+def kinds_of(knowledge: Knowledge) -> Kinds:
+    """Items with the same codes, of which the same is known."""
+    known = [*knowledge.codes.values(), *(space.any(axis=1) for space in knowledge.spaces.values())]
+    if not knowledge.codes:
+        return Kinds(np.zeros(knowledge.n_items, np.int32), 0)
+    of = np.unique(np.column_stack(known).astype(np.int32), axis=0, return_inverse=True)[1]
+    return Kinds(of.ravel().astype(np.int32), SIGNS * len(knowledge.codes))
 
 
 def signs(codes: I32, stream: int) -> F32:
-    """float32[n, 64] of length 1: the same for equal codes, at random for others; 0 for unknown, -1.
+    """float32[n, SIGNS] of length 1: the same for equal codes, at random for others; 0 for unknown, -1.
 
     >>> vectors = signs(np.array([3, 3, -1], np.int32), 1)
     >>> float(vectors[0] @ vectors[1]), float(vectors[2] @ vectors[2])

@@ -1,5 +1,6 @@
 """A pass: the log to fit on, the sessions to recommend for, and their labels if they are known."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from events.split import (
     cut_last,
     drop_unseen,
     every_position,
+    last_days,
     last_share,
     leave_one_out,
     official,
@@ -138,6 +140,8 @@ def build_passes(
     folder: Path,
     users: pl.DataFrame | None = None,
     more_items: pl.Series | None = None,
+    targets: Sequence[str] = TARGETS,
+    sources: Mapping[Path, Path] | None = None,
 ) -> list[str]:
     """Split the logs into passes and write ``items.parquet``, ``validation/`` and, with test sessions, ``submission/``.
 
@@ -148,6 +152,8 @@ def build_passes(
     test_labels           : labels of test sessions that come truncated, in one of the forms of ``read_labels``
     users                 : what ``read_users`` gave; each pass gets a ``users.parquet``, a row a session of its log
     more_items            : ids that join the item index without any event
+    sources               : of the logs, what they were made from: errors name it
+    targets               : types of event that a log with types may have; only these are targets
 
     Returns the names of the passes written.
 
@@ -157,38 +163,43 @@ def build_passes(
         If the settings do not suit the log (no time, several rows a session and transductive), or a pass would have
         no train or no target session, or its fit would see the future.
     """
+    named = {path: (sources or {}).get(path, path) for path in (train_path, test_path) if path is not None}
     items = item_index([path for path in (train_path, test_path) if path is not None], more_items)
     folder.mkdir(parents=True, exist_ok=True)
     items.save(folder / "items.parquet")
-    train = _sample(load_raw(train_path, items), sample, train_path)
+    train = _sample(load_raw(train_path, items), sample, named[train_path])
     own_test = test_path is None and split.test == "leave_one_out"
-    held_out = _validation(train, train_path, split, seed, own_test)
-    check_split(held_out, train, VALIDATION, train_path)
-    _write(held_out, VALIDATION, split, train_path, folder, users)
+    held_out = _validation(train, named[train_path], split, seed, own_test)
+    check_split(held_out, train, VALIDATION, named[train_path])
+    known = _target_names(train, targets)
+    _write(held_out, VALIDATION, split, named[train_path], folder, users, known)
     written = [VALIDATION, *EARLIER[: split.earlier_weeks]]
     for name in written[1:]:
-        if held_out.cut_ms is None or split.validation not in ("official", "dates"):
+        if held_out.cut_ms is None or split.validation not in ("official", "dates", "last_days"):
             problem = "weeks before validation need a log with time, split by it"
-            raise InputError(train_path, None, problem, "set split.earlier_weeks=0")
+            raise InputError(named[train_path], None, problem, "set split.earlier_weeks=0")
         source, cut_ms = held_out.train, held_out.cut_ms - round(split.days * DAY_MS)
-        held_out = official(source, cut_ms, seed, split.min_events)
-        check_split(held_out, source, name, train_path)
-        _write(held_out, name, split, train_path, folder, users)
+        whole = split.validation == "last_days"
+        held_out = last_days(source, cut_ms) if whole else official(source, cut_ms, seed, split.min_events)
+        check_split(held_out, source, name, named[train_path])
+        _write(held_out, name, split, named[train_path], folder, users, known)
     if own_test or (test_path is None and split.test == "everyone"):
         everyone = Split(train, uncut(train, None), None, overlap=True)
         own = leave_one_out(train, split.min_events) if own_test else everyone
-        check_split(own, train, SUBMISSION, train_path)
-        _write(own, SUBMISSION, split, train_path, folder, users)
+        check_split(own, train, SUBMISSION, named[train_path])
+        _write(own, SUBMISSION, split, named[train_path], folder, users, known)
         return [*written, SUBMISSION]
     if test_path is None:
         return written
-    test = _sample(load_raw(test_path, items), sample, test_path)
+    test = _sample(load_raw(test_path, items), sample, named[test_path])
     if (test.ts is None) != (train.ts is None) or (test.types is None) != (train.types is None):
-        raise InputError(test_path, None, "train and test differ in having time or types", "give both the same columns")
-    targets = _test_targets(test, train, test_path, test_labels, split, seed)
-    submission = Split(train, targets, None)
-    check_split(submission, None if split.test == "as_is" else test, SUBMISSION, test_path, own_log=False)
-    _write(submission, SUBMISSION, split, test_path, folder, users)
+        raise InputError(
+            named[test_path], None, "train and test differ in having time or types", "give both the same columns"
+        )
+    asked = _test_targets(test, train, named[test_path], test_labels, split, seed, known)
+    submission = Split(train, asked, None)
+    check_split(submission, None if split.test == "as_is" else test, SUBMISSION, named[test_path], own_log=False)
+    _write(submission, SUBMISSION, split, named[test_path], folder, users, known)
     return [*written, SUBMISSION]
 
 
@@ -196,7 +207,7 @@ def _validation(train: RawLog, path: Path, split: SplitSettings, seed: int, own_
     """The validation split of the train log; without its last events where the submission hides those."""
     log = without_last(train) if own_test else train
     cut_ms = split.cut
-    by_time = split.validation in ("official", "dates") or cut_ms is not None or split.until is not None
+    by_time = split.validation in ("official", "dates", "last_days") or cut_ms is not None or split.until is not None
     if log.ts is None and by_time:
         raise InputError(path, None, "this log has no time to split by", "set split.validation='last_share'")
     if split.until is not None:
@@ -205,19 +216,29 @@ def _validation(train: RawLog, path: Path, split: SplitSettings, seed: int, own_
             raise InputError(path, None, "no event lies before split.until", "give a later moment")
     if log.ts is not None and cut_ms is None:
         cut_ms = split_moment(log, split.days) if split.until is None else split.until - int(split.days * DAY_MS)
+        if split.validation == "last_days" and split.until is None:
+            cut_ms += 1  # where stamps are days, seven of them are held out, not eight
     if split.validation == "leave_one_out":
         return leave_one_out(log, split.min_events)
     if split.validation == "users":
         return users(log, split.share, seed, split.min_events, split.cuts)
     if split.validation == "every_position":
         return every_position(log, cut_ms, split.share, split.min_events)
+    if split.validation == "last_days" and cut_ms is not None:
+        return last_days(log, cut_ms)
     if split.validation == "last_share" or cut_ms is None:
         return last_share(log, split.share, seed, split.min_events, split.cuts)
     return official(log, cut_ms, seed, split.min_events, split.cuts)
 
 
 def _test_targets(
-    test: RawLog, train: RawLog, path: Path, labels_path: Path | None, split: SplitSettings, seed: int
+    test: RawLog,
+    train: RawLog,
+    path: Path,
+    labels_path: Path | None,
+    split: SplitSettings,
+    seed: int,
+    known: tuple[str, ...],
 ) -> Targets:
     if split.test == "everyone":
         remedy = "leave data.test out, or choose another split.test"
@@ -234,21 +255,27 @@ def _test_targets(
     labels = None
     if labels_path is not None:
         frame = read_labels(labels_path)
-        labels = align_labels(frame, test.session_ids, test.items, _target_names(test), labels_path)
+        labels = align_labels(frame, test.session_ids, test.items, known, labels_path)
     return uncut(test, labels)
 
 
 def _write(
-    split: Split, name: str, settings: SplitSettings, path: Path, folder: Path, users: pl.DataFrame | None
+    split: Split,
+    name: str,
+    settings: SplitSettings,
+    path: Path,
+    folder: Path,
+    users: pl.DataFrame | None,
+    known: tuple[str, ...],
 ) -> None:
-    data = _pass_data(split, name, settings, path)
+    data = _pass_data(split, name, settings, path, known)
     data.save(folder / name)
     if users is not None:
         ids = pl.concat([split.train.groups, split.targets.visible.groups.rename(split.train.groups.name)])
         write_users(folder / name, users, ids)
 
 
-def _pass_data(split: Split, name: str, settings: SplitSettings, path: Path) -> PassData:
+def _pass_data(split: Split, name: str, settings: SplitSettings, path: Path, known: tuple[str, ...]) -> PassData:
     train, targets = split.train, split.targets
     if len(train) == 0 or len(targets.visible) == 0:
         which = "train" if len(train) == 0 else "target"
@@ -269,17 +296,17 @@ def _pass_data(split: Split, name: str, settings: SplitSettings, path: Path) -> 
         name=name,
         log=_session_log(train, targets),
         n_train=len(train),
-        labels=targets.labels,
+        labels=None if targets.labels is None else {t: one for t, one in targets.labels.items() if t in known},
         target_ids=targets.visible.session_ids,
         fit_until_ms=until,
         transductive=settings.transductive,
         several_rows=targets.several_rows,
-        targets=_target_names(train),
+        targets=known,
     )
 
 
-def _target_names(log: RawLog) -> tuple[str, ...]:
-    return (TARGETS[CLICKS],) if log.types is None else TARGETS
+def _target_names(log: RawLog, targets: Sequence[str]) -> tuple[str, ...]:
+    return (TARGETS[CLICKS],) if log.types is None else tuple(name for name in TARGETS if name in targets)
 
 
 def _session_log(train: RawLog, targets: Targets) -> SessionLog:

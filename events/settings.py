@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 Kind = Literal["shop", "otto", "table", "sequences", "prefix_labels", "ratings", "targets"]
 TargetName = Literal["clicks", "carts", "orders"]
+TARGET_NAMES: tuple[TargetName, ...] = get_args(TargetName)
 TimeUnit = Literal["s", "ms", "iso", "auto"]
 
 
@@ -204,6 +205,20 @@ class DataSettings(Frozen):
         return self.kind in ("otto", "ratings", "shop") or all(one.ts is not None for one in columns)
 
     @property
+    def targets(self) -> tuple[TargetName, ...]:
+        """Types of event that the log may have: those a table's types are called, or that of all events of a file."""
+        if self.kind != "table":
+            return TARGET_NAMES
+        files = self.files or (LogFileSettings(name=self.train or ""),)
+        named: set[TargetName] = set()
+        for one in files:
+            if (one.columns or self.columns).type is not None:
+                named |= set(TARGET_NAMES if self.types == "auto" else self.types.values())
+            elif kind := one.type or self.type:
+                named.add(kind)
+        return tuple(name for name in TARGET_NAMES if name in named)
+
+    @property
     def sources(self) -> tuple[str, ...]:
         """Names of all files that the log and its tables are made of."""
         names = [self.train, *(one.name for one in self.files), self.test, self.test_labels]
@@ -249,8 +264,12 @@ Moment = Annotated[int, BeforeValidator(unix_ms), Field(ge=0)]
 class SplitSettings(Frozen):
     """How sessions are held out and cut."""
 
-    validation: Literal["official", "dates", "leave_one_out", "every_position", "last_share", "users"] = "official"
+    validation: Literal["official", "dates", "last_days", "leave_one_out", "every_position", "last_share", "users"] = (
+        "official"
+    )
     """``official`` sessions of the last days, one random cut each; ``dates`` the same, from ``start`` on;
+    ``last_days`` every session that goes on in the last days, cut where they begin (for sessions that are users: those
+    without an event before are not scored);
     ``every_position`` sessions of these days, one row a prefix; ``leave_one_out`` every session without its last event;
     ``last_share`` the last sessions, one random cut; ``users`` a share of all users or sessions, drawn by a hash of
     their ids, nothing of whom is trained on, one random cut each."""
@@ -264,7 +283,7 @@ class SplitSettings(Frozen):
     """End of the held-out period: validation knows nothing of what happens from then on."""
     earlier_weeks: Annotated[int, Field(ge=0, le=3)] = 0
     """Held-out periods before that of validation which rankers are trained on, too: everything is fitted for each of
-    them anew, on what lies before it. No score is reported of them. Only for ``official`` and ``dates``."""
+    them anew, on what lies before it. No score is reported of them. Only for ``official``, ``dates``, ``last_days``."""
     share: Annotated[float, Field(gt=0, lt=1)] = 0.12
     """Share of the sessions held out where the shop has no time, and of the users held out by ``users``."""
     cuts: Path | None = None

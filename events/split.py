@@ -239,6 +239,19 @@ def leave_one_out(log: RawLog, min_events: int = 2) -> Split:
     return Split(without_last(log), cut_last(whole), None, overlap=True)
 
 
+def last_days(log: RawLog, cut_ms: int) -> Split:
+    """Every session that goes on from ``cut_ms`` on, cut there: what it had before is visible, all that follows hidden.
+
+    Train sessions are all of them as they were at that moment. A session that starts later has nothing to go by and is
+    no target. Source: the Kaggle competition H&M Personalized Fashion Recommendations, whose sessions are customers.
+    """
+    if log.ts is None:
+        raise ValueError("a log without time cannot be split by time")
+    visible = _stops_before(log.offsets, log.ts, cut_ms) - log.offsets[:-1]
+    rows = np.flatnonzero((visible > 0) & (visible < log.lengths))
+    return Split(before(log, cut_ms), cut_at(log.take(rows), visible[rows]), cut_ms, overlap=True)
+
+
 def _hold_out(log: RawLog, cut_ms: int | None, share: float, min_events: int) -> tuple[RawLog, RawLog]:
     if cut_ms is None:
         return hold_out_by_share(log, share, min_events)

@@ -23,8 +23,8 @@ from events.log import SessionLog
 from models.index_kernels import insert_fetched, insert_owns, scan, score_four
 from models.index_settings import IndexSettings
 
-BLOCK_SESSIONS, BLOCK_ITEMS = 256, 8_192
-"""Rounded scores are made by blocks, 8 MiB at a time."""
+BLOCK_SESSIONS, BLOCK_ITEMS = 256, 2_048
+"""Rounded scores are made by blocks of 2 MiB, which stay in the cache until they are read."""
 EFFORTS = ((16, 2), (16, 3), (32, 3), (32, 4), (64, 4), (128, 4), (128, 8), (256, 8), (512, 16))
 """Lists of the inverted file that are looked into, and items fetched for each one wanted: cheap to dear."""
 LEAST_FETCHED = 64
@@ -36,6 +36,17 @@ ADDED = 100_000
 """Items that are quantised at a time."""
 GPU_FETCHED = 1.5
 FILE = "index.faiss"
+
+
+@dataclass(frozen=True, slots=True)
+class Kinds:
+    """Items of a kind have the same first ``columns`` of their vectors: their part of a score is made once a kind.
+
+    of      : int32[n_items] kind of each item, from 0, without gaps
+    """
+
+    of: I32
+    columns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,18 +71,32 @@ class ItemIndex:
     ``recall`` is what was measured when it was built: 1 where the search is exact.
     """
 
-    def __init__(self, vectors: F32, known: Flags, searcher: Any = None, effort: Effort | None = None) -> None:
+    def __init__(
+        self,
+        vectors: F32,
+        known: Flags,
+        searcher: Any = None,
+        effort: Effort | None = None,
+        kinds: Kinds | None = None,
+    ) -> None:
         """Use :meth:`build` or :meth:`load`.
 
         vectors  : float32[n_items, d];  known : bool[n_items] the items to find
         searcher : a FAISS index over these; ``None`` for an exact scan
+        kinds    : what an exact scan is spared
         """
         self._vectors, self._known = vectors, known
         self._searcher, self._effort = searcher, effort
         self._n_known = int(known.sum())
         if searcher is None:
             self._ids = np.flatnonzero(known).astype(np.int32)
+            self._kinds, self._of_kinds, common = np.zeros(0, np.int32), vectors[:0], 0
+            if kinds is not None and kinds.columns > 0:
+                common = kinds.columns
+                firsts = np.unique(kinds.of, return_index=True)[1]
+                self._kinds, self._of_kinds = kinds.of[self._ids], np.ascontiguousarray(vectors[firsts, :common])
             self._scanned = vectors if self._n_known == known.size else vectors[self._ids]
+            self._scanned = np.ascontiguousarray(self._scanned[:, common:])
             self._longest = float(np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64).max(initial=0)))
 
     @property
@@ -94,6 +119,7 @@ class ItemIndex:
         settings: IndexSettings | None = None,
         seed: int = 0,
         threads: int = 1,
+        kinds: Kinds | None = None,
     ) -> "ItemIndex":
         """An index over the known items that finds the asked share of the ``k`` best, at the least cost.
 
@@ -101,7 +127,7 @@ class ItemIndex:
         queries : float32[S, d] session vectors; recall is measured on ``settings.sample`` of them (on items, if none)
         """
         settings = settings or IndexSettings()
-        exact = cls(vectors, known)
+        exact = cls(vectors, known, kinds=kinds)
         if (
             exact._n_known <= settings.exact_up_to
             or settings.recall == 1
@@ -149,17 +175,19 @@ class ItemIndex:
         return Lists(offsets, aids[filled], scores[filled].astype(np.float32))
 
     def _scan(self, log: SessionLog, queries: F32, asked: Flags, sizes: I64, aids: I32, scores: F64) -> None:
-        n_items, d = self._scanned.shape
+        n_items, d, common = len(self._scanned), queries.shape[1], self._of_kinds.shape[1] if self._kinds.size else 0
+        rest = np.ascontiguousarray(queries[:, common:])
         # The rounding error of a float32 inner product in any order of additions, twice over (Higham, section 3.1).
         margins = 2.0**-22 * (d + 2) * self._longest * np.sqrt(np.square(queries, dtype=np.float64).sum(axis=1))
         for start in range(0, len(log), BLOCK_SESSIONS):
-            part = queries[start : start + BLOCK_SESSIONS]
+            part = rest[start : start + BLOCK_SESSIONS]
+            of_kinds = queries[start : start + BLOCK_SESSIONS, :common] @ self._of_kinds[:, :common].T
             for begin in range(0, n_items, BLOCK_ITEMS):
                 end = begin + BLOCK_ITEMS
                 block = _scores(part, self._scanned[begin:end])
                 scan(
-                    block, self._ids[begin:end], asked, margins, start, log.offsets, log.aids, queries, self._vectors,
-                    sizes, aids, scores,
+                    block, of_kinds, self._kinds[begin:end], self._ids[begin:end], asked, margins, start, log.offsets,
+                    log.aids, queries, self._vectors, sizes, aids, scores,
                 )  # fmt: skip
 
     def _fetch(self, log: SessionLog, queries: F32, sizes: I64, aids: I32, scores: F64) -> None:
@@ -186,7 +214,14 @@ class ItemIndex:
         write_json(folder / "index.json", {"items": list(self._vectors.shape), "effort": effort})
 
     @classmethod
-    def load(cls, folder: Path, vectors: F32, known: Flags, settings: IndexSettings | None = None) -> "ItemIndex":
+    def load(
+        cls,
+        folder: Path,
+        vectors: F32,
+        known: Flags,
+        settings: IndexSettings | None = None,
+        kinds: Kinds | None = None,
+    ) -> "ItemIndex":
         """Open what :meth:`save` wrote, memory-mapped, for the vectors that it was built over.
 
         Raises
@@ -199,7 +234,7 @@ class ItemIndex:
         if meta["items"] != list(vectors.shape):
             raise InputError(folder, None, f"built over vectors of shape {meta['items']}, not {vectors.shape}", remedy)
         if meta["effort"] is None:
-            return cls(vectors, known)._on_gpus(settings or IndexSettings())
+            return cls(vectors, known, kinds=kinds)._on_gpus(settings or IndexSettings())
         try:
             searcher = faiss.read_index(str(folder / FILE), faiss.IO_FLAG_MMAP_IFC)
         except RuntimeError as error:

@@ -16,6 +16,9 @@ from events.compiled import inline, kernel, vectorised
 from events.lists import insert_best
 from models.inner_products import holds, inner_product, revisited
 
+AT_ONCE = 64
+"""Rounded scores that are looked at together."""
+
 
 @inline
 def insert_own(
@@ -58,14 +61,16 @@ def score_four(queries: F32, vectors: F32, block: F32) -> None:
 
 @kernel
 def scan(
-    block: F32, ids: I32, asked: Flags, margins: F64, start: int, offsets: I64, session_aids: I32,
-    queries: F32, vectors: F32, sizes: I64, aids: I32, scores: F64,
+    block: F32, of_kinds: F32, kinds: I32, ids: I32, asked: Flags, margins: F64, start: int, offsets: I64,
+    session_aids: I32, queries: F32, vectors: F32, sizes: I64, aids: I32, scores: F64,
 ) -> None:  # fmt: skip
-    """Go through rounded scores float32[b, m] of sessions from ``start`` and known items int32[m] ``ids``.
+    """Go through rounded scores float32[b, m] of sessions from ``start`` and known items int32[m] ``ids``; they are
+    written over.
 
-    asked   : bool[S] whether the session has a vector; the others would tie with everything
-    margins : float64[S]; no rounded score is farther from the exact one than that, so that an item which belongs into
-              the list is never passed over
+    kinds    : int32[m] kind of each item, whose score float32[b, K] ``of_kinds`` is added; or of size 0
+    asked    : bool[S] whether the session has a vector; the others would tie with everything
+    margins  : float64[S]; no rounded score is farther from the exact one than that, so that an item which belongs into
+               the list is never passed over
     """
     k = aids.shape[1]
     for b in range(block.shape[0]):
@@ -74,15 +79,22 @@ def scan(
             continue
         size = sizes[s]
         bar = np.float32(scores[s, k - 1] - margins[s]) if size == k else np.float32(-np.inf)
-        for i in range(block.shape[1]):
-            if block[b, i] < bar:
+        for first in range(0, block.shape[1], AT_ONCE):
+            some, their = block[b, first : first + AT_ONCE], ids[first : first + AT_ONCE]
+            if kinds.size > 0:
+                for i in range(some.size):
+                    some[i] += of_kinds[b, kinds[first + i]]
+            reaching = np.int32(0)
+            for i in range(some.size):  # without a branch it vectorises, and hardly any reach the bar
+                reaching += np.int32(some[i] >= bar)
+            if reaching == 0:
                 continue
-            aid = ids[i]
-            if not holds(session_aids, offsets[s], offsets[s + 1], aid):
-                score = np.float64(np.float32(inner_product(queries[s], vectors[aid])))
-                size = insert_best(aids[s], scores[s], size, k, aid, score)
-                if size == k:
-                    bar = np.float32(scores[s, k - 1] - margins[s])
+            for i in range(some.size):
+                if some[i] >= bar and not holds(session_aids, offsets[s], offsets[s + 1], their[i]):
+                    score = np.float64(np.float32(inner_product(queries[s], vectors[their[i]])))
+                    size = insert_best(aids[s], scores[s], size, k, their[i], score)
+                    if size == k:
+                        bar = np.float32(scores[s, k - 1] - margins[s])
         sizes[s] = size
 
 

@@ -18,6 +18,7 @@ from features.knowledge import KnowledgeTable
 from features.settings import FeaturesSettings
 from models.settings import ModelsSettings
 from rankers.models import Rankers
+from rankers.rerank import RerankSettings
 from rankers.scoring import Scorer
 
 TABLES = "tables"
@@ -84,6 +85,24 @@ def open_scorer(
     sources = artifacts.sources(data) if sources is None else sources
     builder = open_builder(artifacts, settings, data, sources)
     return Scorer(sources, builder, rankers, top=top, num_threads=artifacts.threads)
+
+
+def rerank_settings(run: Path, pass_name: str) -> RerankSettings:
+    """How the lists of a pass are reranked, by the last stage that did so: ``submit``, else ``evaluate``; off without.
+
+    Raises
+    ------
+    InputError
+        If its settings are of another version of this program.
+    """
+    stages = [run / SUBMISSION / "submit"] if pass_name == SUBMISSION else []
+    folder = next((one for one in stages if (one / MANIFEST).exists()), run / VALIDATION / "evaluate")
+    settings = (read_manifest(folder) or {}).get("settings", {})
+    try:
+        return RerankSettings.model_validate(settings.get("rerank", {}))
+    except ValidationError as error:
+        problem = f"settings that this version does not know ({type(error).__name__})"
+        raise InputError(folder / MANIFEST, None, problem, "run the stages again") from None
 
 
 def open_rankers(run: Path) -> Rankers:

@@ -23,9 +23,10 @@ from features.registry import Feature
 from rankers.answers import Contribution, Explanation, Recommendation
 from rankers.contributions import contributions
 from rankers.models import Rankers
-from rankers.opening import latest_pass, open_artifacts, open_rankers, open_scorer
+from rankers.opening import latest_pass, open_artifacts, open_rankers, open_scorer, rerank_settings
 from rankers.reasons import Chosen, Sources
 from rankers.requests import Reader, Request
+from rankers.rerank import ITEMS, Reranker
 from rankers.scoring import Scorer, score_sessions
 from rankers.standard import stacked_names
 from rankers.topk import reciprocal_rank_scores, top_lists
@@ -49,7 +50,7 @@ class Recommender:
     """A run, opened to be asked; threads may share it.
 
     Nothing is fitted and nothing is learned from the sessions that are asked for. One session keeps one thread busy;
-    a batch is shared out to ``threads``, as in the batch stages.
+    a batch is shared out to ``threads``, as in the batch stages. Where the run reranks its lists, so are these.
 
     pass_name : the pass whose tables are asked: ``submission`` if there is one, else ``validation``
     targets   : names of the targets that can be asked for
@@ -62,6 +63,7 @@ class Recommender:
     _scorer: Scorer
     _reader: Reader
     _sources: Sources
+    _reranker: Reranker | None = None
     _session_index: IdIndex | None = None
     _single: list[Arena] = field(default_factory=list)
     _batch: list[Arena] = field(default_factory=list)
@@ -85,7 +87,8 @@ class Recommender:
         assert isinstance(scorer.sources, SourceSet)
         items = IdIndex(items.ids.rechunk())  # of one piece, look-ups copy nothing
         reader = Reader(items, data.fit.has, data.fit_until_ms)
-        made = cls(name, run, data, items, scorer, reader, Sources.of(scorer.sources, items))
+        reranker = Reranker.open(rerank_settings(run, name), scorer.sources.searchers, run / "prepared" / ITEMS)
+        made = cls(name, run, data, items, scorer, reader, Sources.of(scorer.sources, items), reranker)
         made._warm_up()
         return made
 
@@ -310,12 +313,15 @@ class Recommender:
         """Lists of at most ``CHUNK`` sessions; without any event the sources rank, as no model knows such sessions."""
         pools: list[Candidates] = []
         with self._arena(self._single if len(log) == 1 else self._batch) as arena:
-            scorer = self._for(targets, k, arena)
+            longest = k if self._reranker is None else self._reranker.settings.list_length(k)
+            scorer = self._for(targets, longest, arena)
             if log.n_events == 0:
                 pools.append(scorer.sources.pool(log, arena))
-                lists = {target: top_lists(pools[0], reciprocal_rank_scores(pools[0], target), k) for target in targets}
+                lists = {t: top_lists(pools[0], reciprocal_rank_scores(pools[0], t), longest) for t in targets}
             else:
                 lists = score_sessions(log, scorer, None, lambda _first, _log, pool: pools.append(pool))
+            if self._reranker is not None:
+                lists = self._reranker.apply_all(lists, k)
             ranks = {target: pools[0].ranks[:, _rows(pools[0], lists[target])] for target in targets}
         return _Scored(lists, ranks)
 

@@ -16,6 +16,9 @@ from rankers.scoring import Scorer
 from scripts.knowledge import open_knowledge
 from scripts.pipeline import Run
 
+SHOWN = 5
+"""Names that are left out for one reason and shown."""
+
 
 def say_left_out(what: str, left_out: Mapping[str, str]) -> None:
     """Print what a shop has to do without, and why; names with the same reason share a line."""
@@ -23,7 +26,9 @@ def say_left_out(what: str, left_out: Mapping[str, str]) -> None:
     for name, reason in left_out.items():
         by_reason.setdefault(reason, []).append(name)
     for reason, names in by_reason.items():
-        print(f"  without {what} {', '.join(names)}: {reason}")
+        more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN + 1 else ""
+        shown = names[:SHOWN] if more else names
+        print(f"  without {what} {', '.join(shown)}{more}: {reason}")
 
 
 def artifacts_of(run: Run) -> Artifacts:

@@ -1,5 +1,8 @@
 """The last words of a run: where its results are, and what can be done with them."""
 
+from events.columns import TARGETS
+from events.files import read_json
+from events.passes import VALIDATION
 from scripts.pipeline import Run
 
 SHOWN = (
@@ -13,6 +16,13 @@ SHOWN = (
 """Files of a run that people look for."""
 
 
+def _last_type(run: Run) -> str:
+    """How an event of another type than a click is written, where the shop has such."""
+    meta = run.prepared / VALIDATION / "meta.json"
+    others = [name for name in read_json(meta)["targets"] if name != TARGETS[0]] if meta.exists() else []
+    return f":{others[0]}" if others else ""
+
+
 def where_things_are(run: Run) -> str:
     """One line a file that is there, and how to ask the run."""
     there = [(run.folder / name, what) for name, what in SHOWN if (run.folder / name).exists()]
@@ -23,5 +33,6 @@ def where_things_are(run: Run) -> str:
     width = max(len(str(path)) for path, _ in there)
     lines = [f"  {str(path).ljust(width)}  {what}" for path, what in there]
     if (run.folder / "validation" / "rank").is_dir():
-        lines.append(f"  ask it: python -m scripts.recommend --run {run.folder} --session 'ITEM ITEM:carts'")
+        asked = f"'ITEM ITEM{_last_type(run)}'"
+        lines.append(f"  ask it: python -m scripts.recommend --run {run.folder} --session {asked}")
     return "\n".join(lines)

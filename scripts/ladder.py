@@ -141,7 +141,7 @@ def evaluate(
         lists = {rung: {target: one.take(rows) for target, one in found.items()} for rung, found in lists.items()}
     for target in data.targets:
         if labels[target].aids.size == 0:
-            print(f"  no session has a label for {target}: it is reported as absent, the total goes over the others")
+            print(f"  no session has a label for {target}: the total goes over the others")
     others = [name for name in ladder if name not in (*CLASSIC, RANKER)]
     lists |= _baselines(run, data, others, log, sources)
     lists[RANKER] = {target: one.top(k) for target, one in ranked.items()}

@@ -8,14 +8,16 @@ from typing import Any, Literal
 import polars as pl
 import pyarrow.parquet as pq
 
-from events.attributes import user_index, write_absent, write_items, write_users
+from events.attributes import ABSENT, user_index, write_absent, write_items, write_users
 from events.columns import AID, TS
-from events.passes import build_passes
+from events.index import IdIndex
+from events.passes import SUBMISSION, PassData, build_passes
 from events.readers import read, read_items, read_users
 from events.shop.generate import generate
 from scripts.cli import stage_main
 from scripts.pipeline import Run, Stage
 from scripts.settings import Settings
+from submissions.kaggle_csv import refuse_separators
 
 
 def _settings(settings: Settings) -> Any:
@@ -37,7 +39,8 @@ def _read(run: Run, part: Literal["train", "test"], out: Path) -> dict[str, Any]
     report = read(settings.data, settings.events, part, out, settings.n_threads)
     print(f"  {part}: {report.sessions:,} sessions, {report.events:,} events{_days(out)}")
     if report.skipped:
-        print(f"  {part}: {report.skipped:,} bad lines skipped, such as {'; '.join(report.reasons)}")
+        lines = "bad line" if report.skipped == 1 else "bad lines"
+        print(f"  {part}: {report.skipped:,} {lines} skipped, such as {'; '.join(report.reasons)}")
     for note in report.notes:
         print(f"  {part}: {note}")
     return asdict(report)
@@ -83,6 +86,8 @@ def _work(run: Run, _: str, folder: Path) -> dict[str, Any]:
         folder,
         users,
         items[AID] if items is not None and joins else None,
+        data.targets,
+        _sources(run, train, test),
     )
     if items is not None:
         figures["items"] = _say("items", write_items(folder, items))
@@ -90,8 +95,26 @@ def _work(run: Run, _: str, folder: Path) -> dict[str, Any]:
         ids = user_index([path for path in (train, test) if path.exists()]).ids
         figures["users"] = _say("users", write_users(folder, users, ids))
         figures["absent"] = write_absent(folder, users, ids)
+    if SUBMISSION in passes and data.kind != "shop":
+        _check_ids(folder, Path(data.root) / data.sources[0])
     rows = sum(pq.read_metadata(path).num_rows for path in (train, test) if path.exists())
     return figures | {"passes": passes, "rows": rows}
+
+
+def _sources(run: Run, train: Path, test: Path) -> dict[Path, Path]:
+    """The files that the logs are made of, as the user knows them; the first where there are several."""
+    data = run.settings.data
+    if data.kind == "shop":
+        return dict.fromkeys((train, test), Path("the synthetic shop"))
+    return {train: Path(data.root) / data.sources[0], test: Path(data.root) / (data.test or "")}
+
+
+def _check_ids(folder: Path, source: Path) -> None:
+    """Refuse ids that no submission can hold: now, and not when everything has run."""
+    refuse_separators(source, "item", IdIndex.load(folder / "items.parquet").ids)
+    refuse_separators(source, "session", PassData.load(folder / SUBMISSION).target_ids)
+    if (folder / ABSENT).exists():
+        refuse_separators(source, "session", IdIndex.load(folder / ABSENT).ids)
 
 
 STAGE = Stage(

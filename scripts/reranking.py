@@ -1,33 +1,14 @@
 """What the step behind the rankers, and the measure of diversity, need of a run: item vectors and categories."""
 
-from collections.abc import Mapping
-
 from candidates.source_set import SourceSet
-from events.categories import category_sets, level_codes, load_categories, need_categories
+from events.categories import category_sets, load_categories
 from events.errors import InputError
 from events.log import SessionLog
-from models.searcher import Searcher
-from rankers.rerank import Reranker
+from rankers.rerank import ITEMS, Reranker, chosen_searcher
 from scripts.pipeline import Run
 from submissions.catalogue_metrics import Catalogue
 
 DIVERSITY = "diversity"
-
-
-def _chosen(searchers: Mapping[str, Searcher], name: str | None, key: str) -> Searcher | None:
-    """The retriever of this name, or the first of the run.
-
-    Raises
-    ------
-    InputError
-        If the run has no retriever of this name.
-    """
-    if name is None:
-        return next(iter(searchers.values()), None)
-    if name not in searchers:
-        problem = f"this run has no retriever {name!r}, but {', '.join(searchers) or 'none at all'}"
-        raise InputError(key, None, problem, f"name one of them, or set models.retrievers.{name}.on=true")
-    return searchers[name]
 
 
 def open_reranker(run: Run, sources: SourceSet) -> Reranker | None:
@@ -38,19 +19,7 @@ def open_reranker(run: Run, sources: SourceSet) -> Reranker | None:
     InputError
         If the run has no such item vectors, or the shop no categories.
     """
-    settings = run.settings.rerank
-    if not settings.on:
-        return None
-    vectors = {}
-    if settings.mmr is not None:
-        searcher = _chosen(sources.searchers, settings.vectors, "rerank.vectors")
-        if searcher is None:
-            raise InputError("rerank.mmr", None, "this run has no retriever, so no item vectors", "switch one on")
-        vectors = {target: searcher.retriever.item_vectors(target) for target in searcher.indices}
-    categories = None
-    if settings.category_cap is not None:
-        categories = level_codes(need_categories(run.prepared / "items.parquet"), settings.category_level)
-    return Reranker(settings, vectors, categories)
+    return Reranker.open(run.settings.rerank, sources.searchers, run.prepared / ITEMS)
 
 
 def open_catalogue(run: Run, fit: SessionLog, sources: SourceSet, diversity: bool) -> Catalogue:
@@ -65,10 +34,10 @@ def open_catalogue(run: Run, fit: SessionLog, sources: SourceSet, diversity: boo
         return Catalogue.of(fit)
     evaluation, rerank = run.settings.evaluation, run.settings.rerank
     named = evaluation.vectors or rerank.vectors
-    searcher = _chosen(sources.searchers, named, "evaluation.vectors")
+    searcher = chosen_searcher(sources.searchers, named, "evaluation.vectors")
     if searcher is not None:
         return Catalogue.of(fit, searcher.retriever.item_vectors(next(iter(searcher.indices))))
-    path = run.prepared / "items.parquet"
+    path = run.prepared / ITEMS
     categories = load_categories(path)
     if categories is None:
         problem = "diversity is asked for, and the run has neither a retriever nor categories of items"

@@ -12,7 +12,7 @@ import numpy as np
 
 from events.errors import InputError
 from events.files import read_json, write_json
-from events.passes import VALIDATION
+from events.passes import SUBMISSION, VALIDATION
 from events.split import DAY_MS
 from scripts.artifacts import open_pass
 from scripts.cli import guarded, open_run, parser
@@ -21,7 +21,7 @@ from scripts.run import STAGES
 from submissions.report import number, table
 
 FOLDER = "rolling"
-PERIODS = ("official", "dates", "every_position")
+PERIODS = ("official", "dates", "last_days", "every_position")
 """Ways of validation that hold out a period."""
 
 
@@ -71,9 +71,11 @@ def roll(run: Run, weeks: int) -> dict[str, Any]:
         one = _week(run, week, cut_ms, length)
         print(f"\nweek {week} before the end, in {one.folder}", flush=True)
         for stage in STAGES:
-            if not stage.passes or VALIDATION in stage.passes:
-                run_stage(stage, one, VALIDATION if stage.passes else "")
+            for pass_name in stage.passes:  # weeks before it give further training rows, where they are asked for
+                if pass_name != SUBMISSION and one.has_pass(pass_name):
+                    run_stage(stage, one, pass_name)
             if not stage.passes:
+                run_stage(stage, one, "")
                 until = open_pass(one, VALIDATION).fit_until_ms
                 if until is None:
                     raise InputError("split", None, "this log has no time, so no weeks", "validate on one split")

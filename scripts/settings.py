@@ -109,9 +109,10 @@ def _explain(error: ValidationError, path: Path, text: str, assignments: list[st
     location = first["loc"]
     name = ".".join(str(part) for part in location)
     unknown = first["type"] == "extra_forbidden"
-    problem = f"unknown key {name}" if unknown else f"{name}: {first['msg']} (got {first.get('input')!r:.80})"
-    if not location:
-        problem = first["msg"].removeprefix("Value error, ")
+    message, given = first["msg"].removeprefix("Value error, "), first.get("input")
+    problem = f"unknown key {name}" if unknown else f"{name}: {message} (got {given!r:.80})"
+    if not unknown and isinstance(given, dict):  # a section whose keys do not go together: the message names them
+        problem = f"{name}: {message}" if location else message
     for assignment in assignments:
         key = assignment.partition("=")[0].strip()
         if name == key or name.startswith(key + "."):

@@ -70,6 +70,8 @@ def _with_absent(run: Run, data: PassData, lists: Mapping[str, Lists]) -> tuple[
     if run.settings.split.test != "everyone" or not path.exists():
         return data.target_ids, lists
     absent = IdIndex.load(path).ids
+    if len(absent) == 0:
+        return data.target_ids, lists
     print(f"  {len(absent):,} users without an event are given what is popular")
     popular = Popularity().fit(data.fit)
     k, one = run.settings.submissions.k, data.target_log.slice(0, 1)

@@ -63,11 +63,20 @@ def _render(
     return size
 
 
-def _refuse_separators(path: Path, what: str, ids: pl.Series, separators: str) -> None:
-    """Ids that would break the file's form; integers never do."""
+SEPARATORS = r'[,"\s]'
+
+
+def refuse_separators(path: Path, what: str, ids: pl.Series) -> None:
+    """Refuse ids that would break the form of a submission, in which spaces divide items; integers never do.
+
+    Raises
+    ------
+    InputError
+        If an id holds a comma, a quote or white space, or is empty.
+    """
     if ids.dtype.is_integer():
         return
-    bad = ids.filter(ids.str.contains(separators) | (ids == ""))
+    bad = ids.filter(ids.str.contains(SEPARATORS) | (ids == ""))
     if len(bad):
         remedy = f"rename the {what}s: an id in a submission holds no comma, quote, space or line break"
         raise InputError(path, None, f"the {what} id {bad[0]!r} cannot be written", remedy)
@@ -108,8 +117,8 @@ def write_submission(
             raise ValueError(f"{len(one)} lists for {len(session_ids)} sessions")
         if one.aids.size and not 0 <= int(one.aids.min()) <= int(one.aids.max()) < len(items):
             raise ValueError("a list holds an item that the index does not")
-    _refuse_separators(path, "session", session_ids, r'[,"\s]')
-    _refuse_separators(path, "item", items.ids, r'[,"\s]')
+    refuse_separators(path, "session", session_ids)
+    refuse_separators(path, "item", items.ids)
 
     sessions, names, known = (
         IdBytes.of(session_ids),
@@ -149,8 +158,8 @@ def write_lists(
     """
     if len(lists) != len(session_ids):
         raise ValueError(f"{len(lists)} lists for {len(session_ids)} sessions")
-    _refuse_separators(path, "session", session_ids, r'[,"\s]')
-    _refuse_separators(path, "item", items.ids, r'[,"\s]')
+    refuse_separators(path, "session", session_ids)
+    refuse_separators(path, "item", items.ids)
     names = items.ids.cast(pl.String)
     with atomic_file(path) as beside, beside.open("wb") as file:
         file.write(header.encode() + b"\n")

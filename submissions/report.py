@@ -64,16 +64,26 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], left: Collection
     return "\n".join(lines)
 
 
+def columns_of(rows: Collection[Mapping[str, Any]]) -> list[str]:
+    """The targets that any row has a score of, and the total.
+
+    >>> columns_of([{"clicks": 0.5, "carts": None, "orders": None, "total": 0.5}])
+    ['clicks', 'total']
+    """
+    return [*(name for name in TARGETS if any(row.get(name) is not None for row in rows)), "total"]
+
+
 def ladder_table(ladder: Mapping[str, Mapping[str, Any]], k: int = 20) -> str:
     """A line a rung: recall of each target and in total, its 95 % interval if given, and the reciprocal rank."""
+    columns = columns_of(ladder.values())
     with_interval = any("interval" in scores for scores in ladder.values())
     with_mrr = any("mrr" in scores for scores in ladder.values())
-    header = [f"recall@{k}", *COLUMNS]
+    header = [f"recall@{k}", *columns]
     header += ["95 % interval"] if with_interval else []
     header += [f"MRR@{k}"] if with_mrr else []
     rows = []
     for rung, scores in ladder.items():
-        row = [rung, *(number(scores.get(column)) for column in COLUMNS)]
+        row = [rung, *(number(scores.get(column)) for column in columns)]
         if with_interval:
             interval = scores.get("interval")
             row.append(f"{interval[0]:.4f} to {interval[1]:.4f}" if interval else "")
@@ -93,7 +103,7 @@ def candidate_table(candidate_recall: Mapping[str, SourceRecall], column: str = 
 
 
 def report(scores: Mapping[str, Any], k: int = 20) -> str:
-    """Both tables of an evaluation; candidate recall in total, then for each target that has labels."""
+    """Both tables of an evaluation; candidate recall in total, then for each of several targets that have labels."""
     blocks = [ladder_table(scores["ladder"], k)] if scores["ladder"] else []
     recall: Mapping[str, SourceRecall] = scores["candidate_recall"]
     known = {
@@ -107,7 +117,7 @@ def report(scores: Mapping[str, Any], k: int = 20) -> str:
         blocks.append(f"candidates of a sample of {asked:,} sessions:")
     if recall:
         blocks.append(candidate_table(recall))
-    blocks += [candidate_table(recall, target) for target in TARGETS if target in known]
+    blocks += [candidate_table(recall, target) for target in TARGETS if target in known and len(known) > 1]
     return "\n\n".join(blocks)
 
 

@@ -8,7 +8,7 @@ from events.columns import TARGETS
 from submissions.axes import Axis
 from submissions.charts import Bar, Bars, Intervals, Lines, Series
 from submissions.page import Figure, Section, Table, folded, items, page, paragraph
-from submissions.report import COLUMNS, number, spread
+from submissions.report import COLUMNS, columns_of, number, spread
 from submissions.report_models import candidates_section, ranker_section, retrievers_section
 
 Gathered = Mapping[str, Any]
@@ -35,16 +35,19 @@ def render(found: Gathered) -> str:
 
 def _opening(found: Gathered) -> list[str]:
     scores, k = found["scores"], found["k"]
-    ranker = scores["ladder"]["ranker"]
-    parts = "".join(f"<li><b>{number(ranker.get(target))}</b><span>{target}</span></li>" for target in TARGETS)
+    best = scores["sliced"]  # the ranker, but where the ladder leaves it out
+    ranker = scores["ladder"][best]
+    scored = [target for target in TARGETS if ranker.get(target) is not None]
+    parts = "".join(f"<li><b>{number(ranker[target])}</b><span>{target}</span></li>" for target in scored)
     interval = ranker.get("interval")
     around = f"95 % interval {interval[0]:.4f} to {interval[1]:.4f}" if interval else "no interval: too few sessions"
-    said = [f"Weighted recall@{k} of {scores['sessions']:,} held-out sessions, ranked by models that never saw them."]
+    ranked = "models that never saw them" if best == "ranker" else best
+    said = [f"Weighted recall@{k} of {scores['sessions']:,} held-out sessions, ranked by {ranked}."]
     gain = scores.get("ranker_minus_rules")
     if gain:
         said.append(f"That is {spread(*gain)} against the rules (95 %, paired).")
     if found["test"]:
-        said.append(f"On the test sessions: {number(found['test']['ladder']['ranker']['total'])}.")
+        said.append(f"On the test sessions: {number(found['test']['ladder'][best]['total'])}.")
     else:
         said.append("The test sessions have not been scored: their labels are not known, or submit has not run.")
     return [
@@ -55,18 +58,18 @@ def _opening(found: Gathered) -> list[str]:
 
 
 def _rungs_figure(ladder: Mapping[str, Any], k: int, title: str, unfolded: bool) -> str:
-    bars, rows = [], []
+    bars, rows, columns = [], [], columns_of(ladder.values())
     for rung, scores in ladder.items():
         interval = scores.get("interval") or (None, None)
         total = scores["total"]
         rows.append((
-            rung, *(number(scores.get(column)) for column in COLUMNS),
+            rung, *(number(scores.get(column)) for column in columns),
             "" if interval[0] is None else f"{interval[0]:.4f} to {interval[1]:.4f}", number(scores["mrr"]["total"]),
         ))  # fmt: skip
         if total is not None:
             bars.append(Bar(rung, total, number(total), rung == "ranker", *interval))
     ends = [end for bar in bars for end in (bar.value, bar.low, bar.high) if end is not None]
-    table = Table(("", *COLUMNS, "95 % interval", f"MRR@{k}"), tuple(rows), strong=(len(rows) - 1,))
+    table = Table(("", *columns, "95 % interval", f"MRR@{k}"), tuple(rows), strong=(len(rows) - 1,))
     label = "Each rung's weighted recall with its interval: " + ", ".join(f"{bar.label} {bar.shown}" for bar in bars)
     chart = Intervals(tuple(bars), Axis.of(f"weighted recall@{k}", ends))
     return Figure(title, label, (("", chart),), table, unfolded=unfolded).html()
@@ -91,13 +94,14 @@ def _ladder(found: Gathered) -> tuple[str, ...]:
     parts = [note, _rungs_figure(ladder, k, title, unfolded=True)]
     if found["test"]:
         test = found["test"]["ladder"]
-        title = f"On the test sessions the ranker scores {number(test['ranker']['total'])}"
+        best = scores["sliced"]
+        title = f"On the test sessions the {best} scores {number(test[best]['total'])}"
         parts.append(_rungs_figure(test, k, title, unfolded=False))
     return tuple(parts)
 
 
 def _slices(found: Gathered) -> tuple[str, ...]:
-    slices = found["scores"].get("ranker_by_session_length") or {}
+    slices = found["scores"]["slices"].get("session length", {})
     names = list(slices)
     ticks = tuple((float(i), name) for i, name in enumerate(names))
     series = []
@@ -116,9 +120,10 @@ def _slices(found: Gathered) -> tuple[str, ...]:
         Axis("visible events of the session", -0.2, len(names) - 0.8, ticks=ticks),
         Axis.of(f"recall@{found['k']}", [y for one in series for y in one.ys]),
     )
-    rows = tuple((name, *(number(slices[name][column]) for column in COLUMNS)) for name in names)
+    columns = columns_of(slices.values())
+    rows = tuple((name, *(number(slices[name][column]) for column in columns)) for name in names)
     label = f"Lines of recall by session length for {', '.join(one.name for one in series)}"
-    return (Figure(title, label, (("", chart),), Table(("events", *COLUMNS), rows)).html(),)
+    return (Figure(title, label, (("", chart),), Table(("events", *columns), rows)).html(),)
 
 
 def ago(seconds: int | None) -> str:

@@ -61,9 +61,14 @@ def slices_of(
 
 
 def slices_table(slices: Slices, title: str, targets: Sequence[str] = TARGETS) -> str:
-    """A line a slice: how many sessions or labels it has, and the recall of each target and in total."""
+    """A line a slice: how many sessions or labels it has, and the recall of each target and in total.
+
+    A kind with a single slice, which is everything, has no line.
+    """
     rows = []
     for kind, of_kind in slices.items():
+        if len(of_kind) < 2:
+            continue
         for name, one in of_kind.items():
             size = f"{one[SESSIONS]:,} sessions" if SESSIONS in one else f"{one[LABELS]:,} labels"
             rows.append([f"{kind}: {name}", size, *(number(one[column]) for column in (*targets, "total"))])

@@ -4,6 +4,7 @@ import csv
 import difflib
 import gzip
 import io
+import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from events.settings import DataSettings, FileSettings
 Lines = Callable[[int], int]
 """Row of the frame (from 0) to line of the file (from 1)."""
 
+NUMBER = re.compile(r"-?\d+(\.\d+)?(_duplicated_\d+)?$")
+"""A number, as Polars names a column whose header is one."""
 RECORD = "__record__"
 """Number of a row in the file; no name that a file would use."""
 
@@ -85,6 +88,10 @@ def read_columns(
         names = _resolve(frame.columns, path, wanted, setting)
         return frame.select(pl.col(theirs).alias(ours) for ours, theirs in names.items()), lambda row: row + 1
     frame, names = _read_text(path, data, wanted, setting, bad)
+    by_place = data.header and all(isinstance(theirs, int) for theirs in wanted.values())
+    if by_place and all(NUMBER.match(name) for name in names.values()):
+        # The first line of a file without a header would be lost and nothing be amiss.
+        raise InputError(path, 1, "the header holds nothing but numbers", "set data.header=false")
     chosen = frame.select(RECORD, *(pl.col(theirs).alias(ours) for ours, theirs in names.items()))
     chosen = chosen.filter(~pl.all_horizontal(pl.exclude(RECORD).is_null()))
     records = chosen[RECORD]
@@ -107,7 +114,8 @@ def no_column(path: Path, missing: str, names: Sequence[str], setting: str) -> I
     by_lower = {name.lower(): name for name in names}
     near = difflib.get_close_matches(missing.lower(), by_lower, n=1, cutoff=0.5)
     found = f"; did you mean {by_lower[near[0]]!r}?" if near else ""
-    remedy = f"name the file's columns in {setting} (it has {', '.join(names)}), or correct data.separator"
+    remedy = f"name the file's columns in {setting} (it has {', '.join(names)})"
+    remedy += ", or correct data.separator" if len(names) < 2 else ""
     return InputError(path, 1, f"no column {missing!r}{found}", remedy)
 
 

@@ -34,6 +34,7 @@ class BadLines:
         self.skip = skip
         self.skipped = 0
         self.reasons: list[str] = []
+        self.commonest: tuple[int, str] = (0, "")
         self.notes: list[str] = []
 
     def add(self, line: int, problem: str, remedy: str, count: int = 1) -> None:
@@ -48,8 +49,10 @@ class BadLines:
             skip_remedy = f"{remedy}, or set events.on_bad_rows='skip'"
             raise InputError(self.file, line, problem, skip_remedy)
         self.skipped += count
+        reason = f"line {line}: {problem}"
+        self.commonest = max(self.commonest, (count, reason), key=lambda one: one[0])
         if len(self.reasons) < KEPT_REASONS:
-            self.reasons.append(f"line {line}: {problem}")
+            self.reasons.append(reason)
 
     def say(self, *notes: str) -> None:
         """Note what was found out or assumed."""
@@ -65,7 +68,7 @@ class BadLines:
         """
         if sessions == 0:
             problem = "no usable session" if self.skipped else "no events: the file is empty"
-            first = f" (the first bad one: {self.reasons[0]})" if self.reasons else ""
+            first = f" ({self.commonest[0]:,} lines as {self.commonest[1]})" if self.skipped else ""
             raise InputError(self.file, None, problem + first, "check the file and data.kind")
         return ReadReport(sessions, events, self.skipped, tuple(self.reasons), tuple(self.notes))
 
@@ -77,6 +80,8 @@ def merged(files: Sequence[BadLines]) -> BadLines:
     whole = BadLines(files[0].file.parent, files[0].skip)
     for one in files:
         whole.skipped += one.skipped
+        named = (one.commonest[0], f"{one.file.name}, {one.commonest[1]}")
+        whole.commonest = max(whole.commonest, named, key=lambda one: one[0])
         whole.reasons += [f"{one.file.name}, {reason}" for reason in one.reasons]
         whole.say(*(f"{one.file.name}: {note}" for note in one.notes))
     whole.reasons = whole.reasons[:KEPT_REASONS]

@@ -145,8 +145,10 @@ def _parse(frame: pl.DataFrame, name: str, unit: str, data: DataSettings, bad: B
             bad.say(said)
         return known, "", remedy
     if name == TS and DATE in frame.columns:
+        since = time_of_day(values, unit)
+        wrong = "day" if since.null_count() == 0 else "time of day"
         remedy = "give the milliseconds since midnight (or set data.time_unit='s') and a day such as 2016-05-09"
-        return add_days(time_of_day(values, unit), frame[DATE]), "", remedy
+        return add_days(since, frame[DATE]), f"{{}} and its day make no time: the {wrong} is bad", remedy
     if name == TS:
         times = parse_times(values, unit)
         bad.say(*times.notes)
@@ -163,7 +165,10 @@ def read_ids(values: pl.Series, name: str, data: DataSettings) -> tuple[pl.Serie
     if name in data.text_ids:
         text = values.cast(pl.String)
         return text.to_frame().select(pl.when(pl.first() != "").then(pl.first())).to_series(), "fill it in"
-    if values.dtype.is_float() or values.dtype == pl.Boolean:
+    if values.dtype.is_float():  # as whole numbers are kept beside missing ones, in a table of pandas say
+        whole = pl.first().is_finite() & (pl.first() == pl.first().floor()) & (pl.first() < 2.0**53)
+        values = values.to_frame().select(pl.when(whole).then(pl.first())).to_series()
+    elif values.dtype == pl.Boolean:
         values = values.cast(pl.String)
     ids = values.cast(pl.Int64, strict=False).to_frame()
     remedy = f"give an integer from 0 to 2^63-1, or set data.text_ids=['{name}'] if ids are text"

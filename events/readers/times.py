@@ -10,6 +10,8 @@ LAST_MS = 2**31 * 1000
 """The structures of events hold seconds in 32 bits: up to January 2038."""
 FIRST_PLAUSIBLE_MS = 788_918_400_000
 """1995: before it nobody shopped on the web."""
+LONGEST_DAY_MS = 7 * 86_400_000
+"""Times of day may go on behind midnight, but not for a week."""
 FAR_MS = 3_653 * 86_400_000
 """Ten years."""
 
@@ -82,9 +84,9 @@ def add_days(ms: pl.Series, dates: pl.Series) -> pl.Series:
 
 
 def time_of_day(values: pl.Series, unit: str) -> pl.Series:
-    """Int64 milliseconds since midnight, null where bad."""
+    """Int64 milliseconds since midnight, null where bad: below 0, or so many that they are of another unit."""
     ms = _numbers(values, "ms" if unit in ("auto", "iso") else unit).to_frame()
-    return ms.select(pl.when(pl.first() >= 0).then(pl.first())).to_series()
+    return ms.select(pl.when((pl.first() >= 0) & (pl.first() < LONGEST_DAY_MS)).then(pl.first())).to_series()
 
 
 def _numbers(values: pl.Series, unit: str) -> pl.Series:

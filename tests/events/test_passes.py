@@ -100,6 +100,22 @@ def test_earlier_weeks_end_where_the_next_begins_and_change_nothing_else(tmp_pat
         assert one.labels["clicks"].aids.size == one.n_targets
 
 
+def test_seven_days_of_daily_stamps_are_held_out_of_users_who_go_on(tmp_path: Path) -> None:
+    users = [session(i, *[(1 + (i + day) % 5, day * DAY, "orders") for day in range(i % 3, 21)]) for i in range(30)]
+    users.append(session(99, (1, 20 * DAY, "orders")))  # without a past: trained on by nobody, and not scored
+    train = written(tmp_path, "train", users)
+    passes = build(tmp_path, train, validation="last_days", test="everyone", earlier_weeks=1)
+    validation, earlier = passes["validation"], passes["earlier_1"]
+    for one, ends in ((validation, 13), (earlier, 6)):
+        assert one.log.ts is not None
+        assert int(one.log.ts.max()) == ends * 86_400
+        assert one.target_ids.to_list() == list(range(30))
+        assert one.labels is not None
+        assert np.diff(one.labels["orders"].offsets).tolist() == [5] * 30
+    assert validation.fit_until_ms == 13 * DAY + 1
+    assert passes["submission"].n_targets == 31
+
+
 def test_the_fit_excludes_targets_unless_transductive(tmp_path: Path) -> None:
     train = written(tmp_path, "train", long_log(0, 60, range(20)))
     validation = build(tmp_path, train)["validation"]

@@ -174,6 +174,23 @@ def test_ratings_and_targets_go_by_position(tmp_path: Path) -> None:
         read_text(tmp_path, "userId,itemId,target\n5,6,much\n", kind="targets")
     with pytest.raises(InputError, match="only 2 columns"):
         read_text(tmp_path, "userId,itemId\n5,6\n", kind="targets")
+    with pytest.raises(InputError, match=r":1: the header holds nothing but numbers.*data.header=false"):
+        read_text(tmp_path, "5,6,1\n4,7,0.5\n", kind="targets")
+
+
+def test_whole_floats_are_ids(tmp_path: Path) -> None:
+    data = settings_of(tmp_path, "source.parquet", columns={"session": "visitor", "aid": "item"})
+    table = pl.DataFrame({"visitor": [1.0, 2.0, 2.0, 3.0, 2.0**60], "item": [7.0, 8.0, None, 0.5, 1.0]})
+    table.write_parquet(tmp_path / "source.parquet")
+    report = read(data, EventsSettings(on_bad_rows="skip"), "train", tmp_path / "log.parquet")
+    assert pl.read_parquet(tmp_path / "log.parquet").select("session", "aid").rows() == [(1, 7), (2, 8)]
+    assert report.skipped == 3
+
+
+def test_without_a_usable_row_the_commonest_reason_is_said(tmp_path: Path) -> None:
+    rows = "when,visitor,note,item,what\n1,-1,a,5,view\n" + "1,2,a,5,like\n" * 3
+    with pytest.raises(InputError, match=r"no usable session \(3 lines as line 3: 'like' is no type\)"):
+        read_text(tmp_path, rows, skip=True)
 
 
 def test_movielens(tmp_path: Path) -> None:

@@ -244,7 +244,11 @@ def test_diginetica(tmp_path: Path) -> None:
         2: {"category": None, "price": 8.0, "text": None},
     }
     (tmp_path / "train-item-views.csv").write_text("sessionId;userId;itemId;timeframe;eventdate\n1;NA;2;5;9 May\n")
-    with pytest.raises(InputError, match=r"train-item-views.csv:2: '5' is no ts.*a day such as 2016-05-09"):
+    with pytest.raises(InputError, match=r"train-item-views.csv:2: '5' .*the day is bad.*a day such as 2016-05-09"):
+        events_of("diginetica", tmp_path)
+    seconds = "sessionId;userId;itemId;timeframe;eventdate\n1;NA;2;5;2016-05-09\n1;NA;2;700000000;2016-05-09\n"
+    (tmp_path / "train-item-views.csv").write_text(seconds)
+    with pytest.raises(InputError, match=r"train-item-views.csv:3: '700000000' .*the time of day is bad"):
         events_of("diginetica", tmp_path)
 
 

@@ -21,6 +21,7 @@ from events.split import (
     hold_out_by_share,
     hold_out_by_time,
     hold_out_users,
+    last_days,
     last_share,
     leave_one_out,
     official,
@@ -238,3 +239,24 @@ def test_users_are_held_out_wholly_by_their_ids() -> None:
     split = users(log, 0.25, seed=5)
     assert split.targets.several_rows
     assert split.cut_ms is None
+
+
+@given(sessions=logs(), cut_ms=st.integers(0, 21))
+@settings(max_examples=60, deadline=None)
+def test_sessions_that_go_on_are_cut_where_the_last_days_begin(sessions: list[Session], cut_ms: int) -> None:
+    split = last_days(raw_of(sessions), cut_ms)
+    parts = [
+        ([e for e in one["events"] if e["ts"] < cut_ms], [e for e in one["events"] if e["ts"] >= cut_ms])
+        for one in sessions
+    ]
+    assert [one["events"] for one in sessions_of(split.train)] == [early for early, _ in parts if early]
+    scored = [(early, late) for early, late in parts if early and late]
+    assert [one["events"] for one in sessions_of(split.targets.visible)] == [early for early, _ in scored]
+    assert split.overlap
+    assert split.cut_ms == cut_ms
+    assert split.targets.labels is not None
+    items = raw_of(sessions).items.ids
+    orders = split.targets.labels["orders"]
+    for s, (_, late) in enumerate(scored):
+        bought = {event["aid"] for event in late if event["type"] == "orders"}
+        assert set(items.gather(orders.row(s)).to_list()) == bought

@@ -13,7 +13,7 @@ from events.errors import InputError
 from events.lists import Lists
 from events.log import SessionLog
 from models import index as module
-from models.index import IndexSettings, ItemIndex, share_found
+from models.index import IndexSettings, ItemIndex, Kinds, share_found
 from tests.candidates.random_logs import logs
 
 N_ITEMS, WIDTH = 6_000, 18
@@ -223,3 +223,16 @@ def test_gpus_are_used_if_there_are_any(
     assert_equal(ItemIndex.load(tmp_path, vectors, known, wished).search(log, queries, 10), expected)
     monkeypatch.setattr(faiss, "get_num_gpus", lambda: 0)
     assert ItemIndex.load(tmp_path, vectors, known, wished).is_exact
+
+
+@settings(max_examples=40, deadline=None)
+@given(log=logs(n_items=40), seed=st.integers(0, 2**32 - 1), n_kinds=st.integers(1, 9), common=st.integers(0, 5))
+def test_parts_that_items_share_change_nothing(log: SessionLog, seed: int, n_kinds: int, common: int) -> None:
+    rng = np.random.default_rng(seed)
+    of = np.unique(rng.integers(0, n_kinds, log.n_items), return_inverse=True)[1].astype(np.int32)
+    vectors = rng.integers(-3, 4, (log.n_items, common + 3)).astype(np.float32)
+    vectors[:, :common] = vectors[of, :common]
+    queries = rng.integers(-3, 4, (len(log), common + 3)).astype(np.float32)
+    known = rng.random(log.n_items) < 0.8
+    index = ItemIndex(vectors, known, kinds=Kinds(of, common))
+    assert_equal(index.search(log, queries, 6), obvious(log, queries, vectors, known, 6, None))

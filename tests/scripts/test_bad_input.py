@@ -73,7 +73,7 @@ def test_skipping_counts_bad_lines_and_goes_on(config, capsys, kind):
     code = prepared(config, [*GOOD[:1], bad, *GOOD[2:], late], "--set", "events.on_bad_rows=skip")
     shown = capsys.readouterr()
     assert code == 0, shown.err
-    assert "train: 1 bad lines skipped" in shown.out
+    assert "train: 1 bad line skipped" in shown.out
     assert "line 2" in shown.out
 
 
@@ -118,3 +118,27 @@ def test_a_log_without_held_out_sessions_is_said(config, capsys):
     error = capsys.readouterr().err
     assert "Remedy" in error
     assert "session" in error
+
+
+@pytest.mark.parametrize(("what", "bad"), [("item", "red shoe"), ("item", ""), ("session", "Anna B"), ("item", "a,b")])
+def test_ids_that_no_submission_can_hold_stop_at_prepare(tmp_path, capsys, what, bad):
+    rows = [[f"u{n}", f"i{n % 3}", str(1661200010 + n)] for n in range(30) for _ in range(3)]
+    for row in rows:
+        place = 0 if what == "session" else 1
+        row[place] = f'"{bad}"' if row[place] in ("u7", "i2") else row[place]
+    lines = ["user,item,ts", *(",".join(row) for row in rows)]
+    (tmp_path / "train.csv").write_text("\n".join(lines) + "\n")
+    config = tmp_path / "x.toml"
+    config.write_text(
+        f'runs = "{tmp_path}/runs"\n[data]\nkind = "table"\nroot = "{tmp_path}"\ntrain = "train.csv"\n'
+        'text_ids = ["session", "aid"]\ntime_unit = "s"\ncolumns = {session = "user", aid = "item", ts = "ts"}\n'
+        '[split]\nvalidation = "leave_one_out"\ntest = "everyone"\n'
+    )
+    assert prepare.main(["--config", str(config)]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "Remedy: " in error
+    assert "train.csv" in error
+    assert not (tmp_path / "runs" / "x" / "prepared").exists()
+    if bad:
+        assert prepare.main(["--config", str(config), "--set", "split.test=as_is"]) == 0  # nothing is submitted

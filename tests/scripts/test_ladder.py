@@ -139,7 +139,7 @@ def test_slices_add_up_to_the_labels(done):
     for kind in ("true item", "item popularity", "item age"):
         assert sum(one["labels"] for one in scores["slices"][kind].values()) == data.labels["clicks"].aids.size
     assert sum(one["sessions"] for one in scores["slices"]["session length"].values()) == scores["sessions"]
-    assert "item age: " in done[2]
+    assert "item popularity: " in done[2]
 
 
 def test_a_retriever_that_is_off_is_fitted_once(again):
@@ -239,7 +239,16 @@ def test_names_that_nothing_answers_to_are_refused(done, assignment, problem):
 
 def test_several_weeks_in_folders_of_their_own(again):
     config, folder, runs = again
-    words = ("--set", "ladder=['popularity', 'rules', 'ranker']", "--set", "rerank={}", "--weeks", "2")
+    words = (
+        "--set",
+        "ladder=['popularity', 'rules', 'ranker']",
+        "--set",
+        "rerank={}",
+        "--weeks",
+        "2",
+        "--set",
+        "split.earlier_weeks=1",
+    )
     code, text = call(rolling.main, config, *runs, *words)
     assert code == 0, text
     found = json.loads((folder / "rolling" / "rolling.json").read_text())

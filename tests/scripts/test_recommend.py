@@ -65,14 +65,17 @@ def test_lists_are_those_of_the_submission(folder, asked, sessions, target):
     assert {one: asked.recommend_session(one)[target].items for one in sessions} == wanted
 
 
-def test_a_retriever_with_torch_gives_the_same_lists_too(tmp_path):
-    folder = make_run(tmp_path, TINY.replace("2000", "1000") + NEURAL)
+def test_a_retriever_with_torch_and_reranking_give_the_same_lists_too(tmp_path):
+    folder = make_run(tmp_path, TINY.replace("2000", "1000") + NEURAL + "\n[rerank]\nmmr = 0.5\n")
     asked = Recommender.load(folder)
     wanted = submitted(folder, "carts")
     events = {one: asked.events_of(one) for one in wanted}
     assert {one: asked.recommend(events[one], "carts").items for one in wanted} == wanted
     batch = asked.recommend(list(events.values()), "carts")
     assert dict(zip(wanted, (found.items for found in batch), strict=True)) == wanted
+    assert asked.recommend([], "carts", k=5).items
+    asked._reranker = None
+    assert {one: asked.recommend(events[one], "carts").items for one in wanted} != wanted
 
 
 def test_a_batch_in_any_form_is_its_sessions_one_by_one(asked, sessions):

@@ -35,7 +35,7 @@ def finished(folder: Path) -> Path:
     total = sum(weight * recall[target] for target, weight in (("clicks", 0.1), ("carts", 0.3), ("orders", 0.6)))
     rung = {**recall, "total": total, "targets": list(recall), "mrr": {**recall, "total": total}}
     scores = {"ladder": {"rules": rung, "ranker": rung}, "candidate_recall": {}, "ranker_minus_rules": None,
-              "ranker_by_session_length": {}, "sessions": 60}  # fmt: skip
+              "sliced": "ranker", "slices": {}, "sessions": 60}  # fmt: skip
     (folder / "validation" / "evaluate" / "scores.json").write_text(json.dumps(scores))
     models = folder / "validation" / "rank" / "models"
     models.mkdir()

@@ -42,6 +42,7 @@ def test_a_file_and_assignments_make_frozen_settings(config):
         (("days = 7", "days = [1]"), 9, r"split\.days: "),
         (("[split]", "[splitt]"), 8, "unknown key splitt"),
         (("kind = ", "kind "), 5, "not TOML"),
+        (("[split]", "sessions = {by = 'gap'}\n[split]"), 4, r"data: data\.sessions\.by='gap' .*is none\."),
     ],
 )
 def test_mistakes_in_the_file_name_its_line(config, edit, line, words):

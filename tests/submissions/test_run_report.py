@@ -39,7 +39,8 @@ def gathered() -> dict[str, Any]:
         "ladder": {"popularity": rung(0.1), "rules": rung(0.5), "ranker": rung(0.6123)},
         "candidate_recall": recall,
         "ranker_minus_rules": [0.1, 0.12],
-        "ranker_by_session_length": {"1": rung(0.7), "2-9": rung(0.4), "10+": rung(0.55)},
+        "sliced": "ranker",
+        "slices": {"session length": {"1": rung(0.7), "2-9": rung(0.4), "10+": rung(0.55)}},
         "sessions": 1234,
         "drift": {"item_age": 0.25, "pool_size": 0.125},
     }
@@ -157,22 +158,32 @@ def test_a_gain_that_may_be_chance_is_called_so() -> None:
 
 def test_a_shop_of_clicks_alone_and_a_run_with_little() -> None:
     found = copy.deepcopy(gathered())
-    for scores in (*found["scores"]["ladder"].values(), *found["scores"]["ranker_by_session_length"].values()):
+    for scores in (*found["scores"]["ladder"].values(), *found["scores"]["slices"]["session length"].values()):
         scores |= {"carts": None, "orders": None, "targets": ["clicks"]}
         del scores["interval"]
     found["scores"] |= {"ranker_minus_rules": None, "drift": {}}
     found |= {"test": None, "retrievers": {}, "left_out": {}, "examples": [], "costs": [], "fits": [], "reasons": {}}
     found["gains"] = {"clicks": {"pair_ago": 1.0}}
     page = check(render(found))
-    assert "absent" in {row[2] for row in one(page, "", "clicks")}
+    assert len(one(page, "", "clicks")[0]) == 5
     assert "The test sessions have not been scored" in page.text
     assert "learning curves: run the stage rank again" in page.text
+
+
+def test_a_ladder_without_the_ranker() -> None:
+    found = gathered()
+    for scores in (found["scores"], found["test"]):
+        del scores["ladder"]["ranker"]
+    found["scores"] |= {"sliced": "rules", "ranker_minus_rules": None}
+    page = check(render(found))
+    assert "ranked by rules" in page.text
+    assert "On the test sessions the rules scores 0.4900" in page.text
 
 
 def test_without_any_label_there_is_still_a_page() -> None:
     found = gathered()
     nothing = {**dict.fromkeys((*TARGETS, "total")), "targets": [], "mrr": dict.fromkeys((*TARGETS, "total"))}
     found["scores"]["ladder"] = {"rules": nothing, "ranker": nothing}
-    found["scores"]["ranker_by_session_length"] = {"1": nothing}
+    found["scores"]["slices"] = {"session length": {"1": nothing}}
     found["scores"]["ranker_minus_rules"] = None
     assert "No rung could be scored" in check(render(found)).text
