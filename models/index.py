@@ -20,7 +20,7 @@ from events.errors import InputError
 from events.files import read_json, write_json
 from events.lists import Lists
 from events.log import SessionLog
-from models.index_kernels import insert_fetched, insert_owns, scan, score_four
+from models.index_kernels import add_kinds, insert_fetched, insert_owns, scan, score_four
 from models.index_settings import IndexSettings
 
 BLOCK_SESSIONS, BLOCK_ITEMS = 256, 2_048
@@ -185,9 +185,11 @@ class ItemIndex:
             for begin in range(0, n_items, BLOCK_ITEMS):
                 end = begin + BLOCK_ITEMS
                 block = _scores(part, self._scanned[begin:end])
+                if self._kinds.size:
+                    add_kinds(block, of_kinds, self._kinds[begin:end])
                 scan(
-                    block, of_kinds, self._kinds[begin:end], self._ids[begin:end], asked, margins, start, log.offsets,
-                    log.aids, queries, self._vectors, sizes, aids, scores,
+                    block, self._ids[begin:end], asked, margins, start, log.offsets, log.aids, queries, self._vectors,
+                    sizes, aids, scores,
                 )  # fmt: skip
 
     def _fetch(self, log: SessionLog, queries: F32, sizes: I64, aids: I32, scores: F64) -> None:

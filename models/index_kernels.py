@@ -60,17 +60,24 @@ def score_four(queries: F32, vectors: F32, block: F32) -> None:
 
 
 @kernel
-def scan(
-    block: F32, of_kinds: F32, kinds: I32, ids: I32, asked: Flags, margins: F64, start: int, offsets: I64,
-    session_aids: I32, queries: F32, vectors: F32, sizes: I64, aids: I32, scores: F64,
-) -> None:  # fmt: skip
-    """Go through rounded scores float32[b, m] of sessions from ``start`` and known items int32[m] ``ids``; they are
-    written over.
+def add_kinds(block: F32, of_kinds: F32, kinds: I32) -> None:
+    """Add to rounded scores float32[b, m] those of the items' kinds, float32[b, K]; kinds : int32[m]."""
+    for b in range(block.shape[0]):
+        row, out = of_kinds[b], block[b]
+        for i in range(out.size):
+            out[i] += row[kinds[i]]
 
-    kinds    : int32[m] kind of each item, whose score float32[b, K] ``of_kinds`` is added; or of size 0
-    asked    : bool[S] whether the session has a vector; the others would tie with everything
-    margins  : float64[S]; no rounded score is farther from the exact one than that, so that an item which belongs into
-               the list is never passed over
+
+@kernel
+def scan(
+    block: F32, ids: I32, asked: Flags, margins: F64, start: int, offsets: I64, session_aids: I32,
+    queries: F32, vectors: F32, sizes: I64, aids: I32, scores: F64,
+) -> None:  # fmt: skip
+    """Go through rounded scores float32[b, m] of sessions from ``start`` and known items int32[m] ``ids``.
+
+    asked   : bool[S] whether the session has a vector; the others would tie with everything
+    margins : float64[S]; no rounded score is farther from the exact one than that, so that an item which belongs into
+              the list is never passed over
     """
     k = aids.shape[1]
     for b in range(block.shape[0]):
@@ -81,9 +88,6 @@ def scan(
         bar = np.float32(scores[s, k - 1] - margins[s]) if size == k else np.float32(-np.inf)
         for first in range(0, block.shape[1], AT_ONCE):
             some, their = block[b, first : first + AT_ONCE], ids[first : first + AT_ONCE]
-            if kinds.size > 0:
-                for i in range(some.size):
-                    some[i] += of_kinds[b, kinds[first + i]]
             reaching = np.int32(0)
             for i in range(some.size):  # without a branch it vectorises, and hardly any reach the bar
                 reaching += np.int32(some[i] >= bar)
