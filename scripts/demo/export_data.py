@@ -11,7 +11,7 @@ from candidates.opening import KNOWLEDGE
 from events.files import write_json
 from events.passes import VALIDATION, PassData
 from events.stages import MANIFEST, need_stage, read_manifest
-from rankers.opening import open_artifacts
+from rankers.opening import open_artifacts, rerank_settings
 
 EXAMPLES: Final = 1_000
 """Sessions to pick from that go with a folder."""
@@ -50,6 +50,9 @@ def copy_run(run: Path, folder: Path, name: str) -> None:
     ranked = need_stage(run, VALIDATION, "rank")
     _copy(ranked / "models", folder / VALIDATION / "rank" / "models")
     _manifest(ranked, folder / VALIDATION / "rank")
+    reranked = rerank_settings(run, name).model_dump(mode="json")
+    (folder / VALIDATION / "evaluate").mkdir()
+    write_json(folder / VALIDATION / "evaluate" / MANIFEST, {"stage": "evaluate", "settings": {"rerank": reranked}})
 
 
 def goes_by_number(run: Path, name: str) -> bool:

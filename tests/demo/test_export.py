@@ -17,6 +17,8 @@ from packaging.requirements import Requirement
 from events.compiled import FLOORS, ROOT
 from events.errors import InputError
 from events.passes import PassData
+from rankers.opening import rerank_settings
+from rankers.rerank import RerankSettings
 from scripts.demo import __main__ as command
 from scripts.demo.export import export
 from scripts.demo.export_data import copy_run, few_sessions, goes_by_number
@@ -57,6 +59,12 @@ def test_only_what_is_asked_goes_along(alone, exported, folder):
     text = "".join((run / name).read_text() for name in there if name.endswith(".json"))
     assert str(folder.parent) not in text
     assert "inputs" not in text
+
+
+def test_lists_are_reranked_as_those_of_the_run(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("scripts.demo.export_data.rerank_settings", lambda _run, _name: RerankSettings(mmr=0.3))
+    copy_run(folder, tmp_path / "run", "submission")
+    assert rerank_settings(tmp_path / "run", "submission") == RerankSettings(mmr=0.3)
 
 
 def test_few_sessions_are_a_smaller_pass(shop):
