@@ -24,7 +24,7 @@ from features.similarity import lengths_name, similarity_blocks
 from features.sources import POOL_FEATURES, PoolBlock, SourceBlock, source_features
 from models.searcher import Searcher
 
-RANGE_ROWS = 4_096
+RANGE_ROWS = 2_048
 """Rows that a thread fills at a time: all blocks write them while they are in the second-level cache."""
 
 

@@ -34,10 +34,25 @@ each column of the pool, `<matrix>` for each co-visitation matrix, `<retriever>`
 does not know the item or the session, they have no value. An item's *share* for another is the score in its neighbour
 list divided by the list's sum. Ages in the session are measured from its last event.
 
+The last column is what a feature costs: nanoseconds a row on one core, the mean of its group
+(`python -m benchmarks.features`, with three matrices and four retrievers).
+
 The group `knowledge` is there where the shop has a table of items or sessions: `leaf` is the whole category path,
 `parent` the path without its last part, `<space>` is `text` or vectors that the user supplies, `<number>` and
 `<category>` are columns of the table of sessions.
 """
+
+COST_NS = {
+    "sources": "5",
+    "pool": "4",
+    "item": "1",
+    "session": "1",
+    "match": "1",
+    "pair": "1",
+    "affinity": "10",
+    "similarity": "24",
+}
+"""Of each group that ``benchmarks.features`` measures."""
 
 USERS = tuple(
     replace(feature, name=f"user_<{column}>")
@@ -69,10 +84,11 @@ def all_features(settings: FeaturesSettings) -> tuple[Feature, ...]:
 def markdown() -> str:
     """The table for the default settings, with every kind of source score."""
     settings = FeaturesSettings(source_scores=("zscore", "share"))
-    lines = [HEAD, "| name | group | dtype | meaning | needs |", "|---|---|---|---|---|"]
+    lines = [HEAD, "| name | group | dtype | meaning | needs | ns |", "|---|---|---|---|---|---|"]
     for feature in all_features(settings):
         needs = ", ".join(sorted(feature.needs)) or "-"
-        lines.append(f"| `{feature.name}` | {feature.group} | {DTYPE} | {feature.meaning} | {needs} |")
+        cost = COST_NS.get(feature.group, "-")
+        lines.append(f"| `{feature.name}` | {feature.group} | {DTYPE} | {feature.meaning} | {needs} | {cost} |")
     return "\n".join(lines) + "\n"
 
 
