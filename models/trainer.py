@@ -186,6 +186,7 @@ class _Training:
             self.tokens += tokens
             self.batch += 1
             self.step += 1
+            bar.total = round((bar.n + tokens) / done)  # by the share that is done: batches are of unequal size
             bar.update(tokens)
             if len(losses) == CHECKED:
                 self._add_losses(losses, writer, bar)
