@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from benchmarks.ablation import (
     add,
@@ -58,7 +59,15 @@ VARIANTS: Final[dict[str, dict[str, Any]]] = {
     "stacking": {"stacking": True},
     "mode=both, seeds=3": {"mode": "both", "seeds": 3},
     "backend=xgboost": {"backend": "xgboost"},
+    "backend=xgboost, device=cuda": {"backend": "xgboost", "device": "cuda"},
 }
+
+
+def can_run(variant: str) -> bool:
+    """Whether this machine has the extra, and the GPU, that a variant needs."""
+    return ("xgboost" not in variant or find_spec("xgboost") is not None) and (
+        "cuda" not in variant or torch.cuda.is_available()
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +138,7 @@ def main(argv: list[str] | None = None) -> None:
     made = shop_parser("What the settings of the rankers are worth.", sessions=100_000, trained=6_000)
     made.add_argument("--variant", action="append", choices=list(VARIANTS), help="compare only this one; repeatable")
     arguments = made.parse_args(argv)
-    every = [one for one in VARIANTS if "xgboost" not in one or find_spec("xgboost") is not None]
+    every = [one for one in VARIANTS if can_run(one)]
     kept = {one: VARIANTS[one] for one in dict.fromkeys([DEFAULT, *(arguments.variant or every)])}
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.folder or Path(temporary)

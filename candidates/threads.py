@@ -3,12 +3,14 @@
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
+from functools import cache
 from itertools import pairwise
 from threading import Lock
 from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import ThreadpoolController
 from tqdm import tqdm
 
 Scratch = TypeVar("Scratch")
@@ -69,8 +71,17 @@ def costly_bounds(costs: npt.NDArray[np.int64], pieces: int) -> npt.NDArray[np.i
     return np.concatenate([[0], np.unique(inner), [costs.size - 1]]).astype(np.int64)
 
 
+@cache
+def _libraries() -> ThreadpoolController:
+    """Those that are loaded; finding them takes milliseconds."""
+    return ThreadpoolController()
+
+
 def work_through(items: Iterable[Callable[[], None]], threads: int) -> None:
-    """Call each of these functions, on so many threads."""
-    with ThreadPoolExecutor(max(1, threads)) as pool:
+    """Call each of these functions, on so many threads.
+
+    Meanwhile BLAS keeps to the thread that calls it: its own threads, asked by many at once, wait for each other awake.
+    """
+    with _libraries().limit(limits=1, user_api="blas"), ThreadPoolExecutor(max(1, threads)) as pool:
         for future in [pool.submit(item) for item in items]:
             future.result()

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_info
 
-from candidates.threads import costly_bounds, even_bounds, run_ranges
+from candidates.threads import costly_bounds, even_bounds, run_ranges, work_through
 
 
 @given(st.lists(st.integers(0, 50), max_size=30), st.integers(1, 40), st.integers(1, 4))
@@ -38,3 +39,20 @@ def test_an_error_comes_through(threads: int) -> None:
 
     with pytest.raises(ZeroDivisionError):
         run_ranges(work, even_bounds(20, 10), threads, lambda: None, progress="work")
+
+
+def test_blas_keeps_to_one_thread_while_many_ask() -> None:
+    def threads() -> set[int]:
+        return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
+
+    before, seen = threads(), list[set[int]]()
+    work_through([lambda: seen.append(threads())] * 5, 2)
+    assert seen == [{1}] * 5
+    assert threads() == before
+
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        work_through([fail], 2)
+    assert threads() == before

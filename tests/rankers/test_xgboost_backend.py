@@ -8,6 +8,7 @@ from typing import Any
 import lightgbm as lgb
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -86,9 +87,14 @@ def test_lightgbm_has_no_gpu() -> None:
         RankersSettings(device="cuda")
 
 
-@pytest.mark.parametrize("update", [{}, {"objective": "recall"}, {"mode": "both", "stacking": True}], ids=str)
+UPDATES: list[dict[str, Any]] = [{}, {"objective": "recall"}, {"mode": "both", "stacking": True}, {"device": "cuda"}]
+
+
+@pytest.mark.parametrize("update", UPDATES, ids=str)
 def test_trained_by_xgboost(update: dict[str, Any], tmp_path: Path) -> None:
     xgboost = pytest.importorskip("xgboost")
+    if "device" in update and not torch.cuda.is_available():
+        pytest.skip("no GPU")
     world, log = World.plain(), log_of(300)
     labels = {target: world.planted(300, target) for target in ("clicks", "carts")}
     matrix = write_world(tmp_path / "m.parquet", world, log, labels)
