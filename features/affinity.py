@@ -22,6 +22,9 @@ from features.registry import TIME, TYPES, Feature
 from features.settings import FeaturesSettings
 
 EMPTY = -1
+SPARSE, SPARSER = 8, 32
+"""Slots of a hash table for each item in it: most lookups find nothing, and a branch that seldom goes the other way is
+cheap. The more lookups, the more slots; they stay in the first-level cache."""
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 WAYS = 8
@@ -119,10 +122,10 @@ def slot_of(aid: int, bits: int) -> np.int64:
 
 
 @kernel
-def build_slots(aids: I32, first: int, last: int, keys: I32, places: I32) -> int:
-    """Hash table of ``aids[first:last]`` to their places, at most a quarter full; returns its number of bits."""
+def build_slots(aids: I32, first: int, last: int, spread: int, keys: I32, places: I32) -> int:
+    """Hash table of ``aids[first:last]`` to their places, ``spread`` slots for each; returns its number of bits."""
     bits = 4
-    while (1 << bits) < 4 * (last - first):
+    while (1 << bits) < spread * (last - first):
         bits += 1
     mask = (1 << bits) - 1
     keys[: mask + 1] = EMPTY
@@ -235,7 +238,7 @@ def fill_affinity(
     list_offsets, list_aids, list_scores, units, listed = lists
     most = longest(offsets, start, stop)
     size = 16
-    while size < 4 * max(most, tail):
+    while size < max(SPARSE * most, SPARSER * tail):
         size *= 2
     keys, places = np.empty(size, np.int32), np.empty(size, np.int32)
     own_keys, own_places = np.empty(size, np.int32), np.empty(size, np.int32)
@@ -247,13 +250,13 @@ def fill_affinity(
     for s in range(start, stop):
         first, last = offsets[s], offsets[s + 1]
         warm += touch_lists(list_offsets, list_aids, list_scores, rows_aids, first, last)
-        bits = build_slots(rows_aids, first, last, keys, places)
+        bits = build_slots(rows_aids, first, last, SPARSE, keys, places)
         total[: last - first] = 0.0
         begin, end = log_offsets[s], log_offsets[s + 1]
         n = recent_items(aids, begin, end, tail, items, newest)
         best_types(aids, types, begin, end, type_weights, items, n, strength, bought)
         weigh_items(ts, begin, end, visit_gap, oldest_exponent, n, newest, strength, bought, weights)
-        own_bits = build_slots(items, 0, n, own_keys, own_places)
+        own_bits = build_slots(items, 0, n, SPARSER, own_keys, own_places)
         for row in range(last - first):
             total[row, LAST_PLACE] = np.nan
         for u in range(n):

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from candidates.pool import Candidates
 from events.arrays import F32, F64, I32, I64, Flags
-from events.compiled import inline, kernel
+from events.compiled import kernel, vectorised
 from events.log import SessionLog
 from features.history import longest
 from features.places import write_places
@@ -104,24 +104,14 @@ def vector_lengths(vectors: F32, lengths: F32) -> None:
         lengths[aid] = math.sqrt(inner_product(vectors[aid], vectors[aid]))
 
 
-@inline
+@vectorised
 def multiply(rows: F64, n: int, vectors: F32, aid: int, products: F64) -> None:
-    """products[:n] = inner products of the first rows with an item's vector, to the bit as ``inner_product`` has them.
-
-    Taking no views of rows, and with the rows in float64 beforehand, it is more than twice as fast.
-    """
-    dim = vectors.shape[1]
-    whole = dim - dim % 4
+    """products[:n] = inner products of the first rows with an item's vector, in float64, many numbers at a time."""
     for row in range(n):
-        one, two, three, four = 0.0, 0.0, 0.0, 0.0
-        for i in range(0, whole, 4):
-            one += rows[row, i] * np.float64(vectors[aid, i])
-            two += rows[row, i + 1] * np.float64(vectors[aid, i + 1])
-            three += rows[row, i + 2] * np.float64(vectors[aid, i + 2])
-            four += rows[row, i + 3] * np.float64(vectors[aid, i + 3])
-        for i in range(whole, dim):
-            one += rows[row, i] * np.float64(vectors[aid, i])
-        products[row] = (one + two) + (three + four)
+        total = 0.0
+        for i in range(vectors.shape[1]):
+            total += rows[row, i] * np.float64(vectors[aid, i])
+        products[row] = total
 
 
 @kernel
