@@ -73,7 +73,7 @@ def costly_bounds(costs: npt.NDArray[np.int64], pieces: int) -> npt.NDArray[np.i
 
 @cache
 def _libraries() -> ThreadpoolController:
-    """Those that are loaded; finding them takes milliseconds."""
+    """Those that are loaded at the first call, NumPy's among them; finding them takes milliseconds."""
     return ThreadpoolController()
 
 

@@ -57,7 +57,8 @@ class ModelsSettings(Frozen):
     """
 
     defaults: bool = True
-    """Whether the default retrievers are there; without them only those named count."""
+    """Whether the default retrievers are there; without them only those named with their kind count: what a config
+    changes of a default one (``gru4rec = { k = 5 }``) goes with it."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     """Seed of every fit, added to the seed that a model has of its own."""
     retrievers: dict[Name, AnyRetriever] = Field(default={})
@@ -66,6 +67,16 @@ class ModelsSettings(Frozen):
     @model_validator(mode="before")
     @classmethod
     def _add_defaults(cls, data: Any) -> Any:
-        if not isinstance(data, dict) or data.get("defaults", True) is False:
+        if not isinstance(data, dict):
             return data
-        return {**data, "retrievers": merge_named(DEFAULT_RETRIEVERS, data.get("retrievers", {}))}
+        named = data.get("retrievers", {})
+        if data.get("defaults", True) is not False:
+            return {**data, "retrievers": merge_named(DEFAULT_RETRIEVERS, named)}
+        if not isinstance(named, dict):
+            return data
+        own = {
+            name: one
+            for name, one in named.items()
+            if name not in DEFAULT_RETRIEVERS or not isinstance(one, dict) or "kind" in one
+        }
+        return {**data, "retrievers": own}

@@ -43,6 +43,11 @@ def test_one_key_changes_a_default_and_leaves_the_others() -> None:
     assert isinstance(before, SASRecSettings)
     assert slower.training == before.training.model_copy(update={"epochs": 9})
     assert settings({"mine": {"kind": "svd"}}, defaults=False).retrievers == {"mine": SvdSettings()}
+    # What changes a default one goes with it; a name that is none still needs a kind.
+    both = {"mine": {"kind": "svd"}, "gru4rec": {"k": 5}, "svd": {"kind": "svd", "dim": 8}}
+    assert settings(both, defaults=False).retrievers == {"mine": SvdSettings(), "svd": SvdSettings(dim=8)}
+    with pytest.raises(ValidationError, match="kind"):
+        settings({"gru5rec": {"k": 5}}, defaults=False)
 
 
 @pytest.mark.parametrize(
