@@ -43,13 +43,13 @@ The group `knowledge` is there where the shop has a table of items or sessions: 
 """
 
 COST_NS = {
-    "sources": "5",
-    "pool": "4",
+    "sources": "9",
+    "pool": "6",
     "item": "1",
     "session": "1",
     "match": "1",
-    "pair": "1",
-    "affinity": "10",
+    "pair": "2",
+    "affinity": "8",
     "similarity": "24",
 }
 """Of each group that ``benchmarks.features`` measures."""
