@@ -151,8 +151,8 @@ def shop_parser(description: str, sessions: int, trained: int) -> argparse.Argum
 
 
 def run_to_features(arguments: argparse.Namespace, folder: Path) -> Run:
-    """The run of these arguments, with the training matrix of its validation pass, the one week to train on."""
-    assignments = [f"runs={folder}", f"shop.train_sessions={arguments.sessions}", "split.earlier_weeks=0"]
+    """The run of these arguments, with the training matrix of its validation pass."""
+    assignments = [f"runs={folder}", f"shop.train_sessions={arguments.sessions}"]
     assignments += [f"rankers.max_sessions={arguments.trained}", *arguments.assignments]
     run = open_run(arguments.config, assignments)
     run_stage(prepare.STAGE, run, "")

@@ -205,7 +205,7 @@ def ranked(run: Run, rows: np.ndarray[Any, np.dtype[np.int64]], folder: Path) ->
 
 def compare(arguments: argparse.Namespace, folder: Path) -> tuple[list[list[str]], dict[str, Any]]:
     """Lines of the table, and the facts."""
-    assignments = [f"runs={folder}", f"shop.train_sessions={arguments.sessions}", "split.earlier_weeks=0"]
+    assignments = [f"runs={folder}", f"shop.train_sessions={arguments.sessions}"]
     base = open_run(
         arguments.config, [*assignments, f"rankers.max_sessions={arguments.trained}", *arguments.assignments]
     )

@@ -32,6 +32,15 @@ def merge_named(defaults: Mapping[str, Frozen], given: Any) -> Any:
     return merged
 
 
+def without_changes(defaults: Mapping[str, Frozen], given: Any) -> Any:
+    """What a config gives that stands without the defaults: not the changes of one of them, which name no kind."""
+    if not isinstance(given, dict):
+        return given
+    return {
+        name: one for name, one in given.items() if name not in defaults or not isinstance(one, dict) or "kind" in one
+    }
+
+
 def _changed(default: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
     """The default with the given keys, group by group."""
     changed = {**default, **given}

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
-from events.settings import Frozen, merge_named
+from events.settings import Frozen, merge_named, without_changes
 from models.bert4rec_settings import BERT4RecSettings
 from models.factor_settings import AlsSettings, BprSettings
 from models.index_settings import IndexSettings
@@ -69,14 +69,5 @@ class ModelsSettings(Frozen):
     def _add_defaults(cls, data: Any) -> Any:
         if not isinstance(data, dict):
             return data
-        named = data.get("retrievers", {})
-        if data.get("defaults", True) is not False:
-            return {**data, "retrievers": merge_named(DEFAULT_RETRIEVERS, named)}
-        if not isinstance(named, dict):
-            return data
-        own = {
-            name: one
-            for name, one in named.items()
-            if name not in DEFAULT_RETRIEVERS or not isinstance(one, dict) or "kind" in one
-        }
-        return {**data, "retrievers": own}
+        join = without_changes if data.get("defaults", True) is False else merge_named
+        return {**data, "retrievers": join(DEFAULT_RETRIEVERS, data.get("retrievers", {}))}
