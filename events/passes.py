@@ -1,7 +1,7 @@
 """A pass: the log to fit on, the sessions to recommend for, and their labels if they are known."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,7 @@ from events.split import (
     Split,
     Targets,
     before,
+    cut_again,
     cut_everywhere,
     cut_known,
     cut_last,
@@ -44,8 +45,33 @@ VALIDATION = "validation"
 SUBMISSION = "submission"
 EARLIER = ("earlier_1", "earlier_2", "earlier_3")
 """Passes of the weeks before validation, the latest first: rankers are trained on them, too, if that is asked for."""
+MORE_CUTS = "more_cuts"
+"""Folder of a pass, and of its stage ``features``: other cuts of its target sessions."""
 SAMPLE_STREAM = 2
 """The sample does not depend on the run's seed: runs with different seeds compare on the same sessions."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingRows:
+    """Other cuts of the target sessions, for rankers to be trained on: neither fitted on nor scored.
+
+    log    : visible events; ``log.sessions`` is the row in the pass of the session, ``log.groups`` is its group
+    labels : what came after each cut
+    """
+
+    log: SessionLog
+    labels: Labels
+
+    def save(self, folder: Path) -> None:
+        """Write into a new folder."""
+        folder.mkdir()
+        self.log.save(folder)
+        save_labels(folder, self.labels)
+
+    @classmethod
+    def load(cls, folder: Path) -> "TrainingRows":
+        """Open what :meth:`save` wrote, memory-mapped and read-only."""
+        return cls(SessionLog.load(folder), load_labels(folder))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +88,7 @@ class PassData:
     transductive : whether the targets' visible events join the fit
     several_rows : whether an original session has several target rows
     targets      : names of the targets that the shop has
+    more_cuts    : other cuts of the target sessions, if they are asked for
     """
 
     name: str
@@ -73,6 +100,7 @@ class PassData:
     transductive: bool
     several_rows: bool
     targets: tuple[str, ...]
+    more_cuts: TrainingRows | None = None
 
     @property
     def n_targets(self) -> int:
@@ -95,6 +123,8 @@ class PassData:
             self.log.save(beside)
             if self.labels is not None:
                 save_labels(beside, self.labels)
+            if self.more_cuts is not None:
+                self.more_cuts.save(beside / MORE_CUTS)
             self.target_ids.to_frame("id").write_parquet(beside / "target_ids.parquet")
             meta = {
                 "name": self.name,
@@ -127,6 +157,7 @@ class PassData:
             transductive=meta["transductive"],
             several_rows=meta["several_rows"],
             targets=tuple(meta["targets"]),
+            more_cuts=TrainingRows.load(folder / MORE_CUTS) if (folder / MORE_CUTS).exists() else None,
         )
 
 
@@ -172,7 +203,7 @@ def build_passes(
     held_out = _validation(train, named[train_path], split, seed, own_test)
     check_split(held_out, train, VALIDATION, named[train_path])
     known = _target_names(train, targets)
-    _write(held_out, VALIDATION, split, named[train_path], folder, users, known)
+    _write(held_out, VALIDATION, split, named[train_path], folder, users, known, seed)
     written = [VALIDATION, *EARLIER[: split.earlier_weeks]]
     for name in written[1:]:
         if held_out.cut_ms is None or split.validation not in ("official", "dates", "last_days"):
@@ -182,7 +213,7 @@ def build_passes(
         whole = split.validation == "last_days"
         held_out = last_days(source, cut_ms) if whole else official(source, cut_ms, seed, split.min_events)
         check_split(held_out, source, name, named[train_path])
-        _write(held_out, name, split, named[train_path], folder, users, known)
+        _write(held_out, name, split, named[train_path], folder, users, known, seed)
     if own_test or (test_path is None and split.test == "everyone"):
         everyone = Split(train, uncut(train, None), None, overlap=True)
         own = leave_one_out(train, split.min_events) if own_test else everyone
@@ -267,8 +298,13 @@ def _write(
     folder: Path,
     users: pl.DataFrame | None,
     known: tuple[str, ...],
+    seed: int | None = None,
 ) -> None:
+    """Write a pass; with a ``seed``, other cuts of its sessions, too, if the settings ask for them."""
     data = _pass_data(split, name, settings, path, known)
+    if seed is not None and settings.more_cuts:
+        more = _more_cuts(split.targets, settings, seed, data.n_train, known)
+        data = replace(data, more_cuts=more)
     data.save(folder / name)
     if users is not None:
         ids = pl.concat([split.train.groups, split.targets.visible.groups.rename(split.train.groups.name)])
@@ -303,6 +339,18 @@ def _pass_data(split: Split, name: str, settings: SplitSettings, path: Path, kno
         several_rows=targets.several_rows,
         targets=known,
     )
+
+
+def _more_cuts(
+    targets: Targets, settings: SplitSettings, seed: int, n_train: int, known: tuple[str, ...]
+) -> TrainingRows | None:
+    """Other cuts of the targets; ``None`` where no session is long enough for one."""
+    rows, more = cut_again(targets, settings.more_cuts, seed, only_later=settings.transductive)
+    if rows.size == 0 or more.labels is None:
+        return None
+    nobody = more.visible.take(np.zeros(0, np.int64))
+    log = replace(_session_log(nobody, more), sessions=n_train + rows, groups=n_train + more.groups)
+    return TrainingRows(log, {t: one for t, one in more.labels.items() if t in known})
 
 
 def _target_names(log: RawLog, targets: Sequence[str]) -> tuple[str, ...]:

@@ -293,6 +293,10 @@ class SplitSettings(Frozen):
     earlier_weeks: Annotated[int, Field(ge=0, le=3)] = 0
     """Held-out periods before that of validation which rankers are trained on, too: everything is fitted for each of
     them anew, on what lies before it. No score is reported of them. Only for ``official``, ``dates``, ``last_days``."""
+    more_cuts: Annotated[int, Field(ge=0, le=10)] = 0
+    """Other cuts of each held-out session which rankers are trained on, too, up to so many; behind the scored one
+    where ``transductive``. No score is reported of them, and no model that reports a session is trained on its cuts.
+    Only for ``official``, ``dates``, ``last_share``, ``users``."""
     share: Annotated[float, Field(gt=0, lt=1)] = 0.12
     """Share of the sessions held out where the shop has no time, and of the users held out by ``users``."""
     cuts: Path | None = None
@@ -312,6 +316,8 @@ class SplitSettings(Frozen):
             raise ValueError("split.start and split.cut_ms say the same: give one of them")
         if self.validation == "dates" and self.start is None:
             raise ValueError("validation 'dates' needs split.start")
+        if self.more_cuts and self.validation not in ("official", "dates", "last_share", "users"):
+            raise ValueError(f"validation {self.validation!r} cuts no session at random: set split.more_cuts=0")
         if self.until is not None and self.cut is not None and self.until <= self.cut:
             raise ValueError("split.until must lie after the start of the held-out period")
         return self

@@ -17,7 +17,7 @@ from events.errors import InputError
 from events.hashing import hash_ids
 from events.index import IdIndex
 from events.labels import UNKNOWN, Labels, labels_after
-from events.randomness import below, uniforms
+from events.randomness import below, mix, uniform, uniforms
 from events.raw import RawLog
 
 DAY_MS = 86_400_000
@@ -25,6 +25,8 @@ CUT_STREAM = 1
 """Keeps the draws of the cuts apart from other uses of the seed."""
 USERS_STREAM = 3
 """Likewise those of the users that are held out."""
+MORE_CUTS_STREAM = 4
+"""Likewise those of the cuts that are only trained on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +37,16 @@ class Targets:
     groups       : int64[n] original session of each row, numbered from 0
     labels       : what came after the cut, ``None`` if it is not known
     several_rows : whether an original session has several rows
+    whole        : the sessions before they were cut, one a row; ``None`` if that is not known
+    falsy        : the item whose next click gave no label, see ``labels_after``
     """
 
     visible: RawLog
     groups: npt.NDArray[np.int64]
     labels: Labels | None
     several_rows: bool
+    whole: RawLog | None = None
+    falsy: int = UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +166,28 @@ def cut_at(whole: RawLog, cuts: npt.NDArray[np.int64], falsy: int = UNKNOWN) -> 
     visible = whole.take(np.arange(len(whole)), starts, starts + cuts)
     labels = labels_after(starts + cuts, whole.offsets[1:], whole.aids, whole.types, falsy)
     groups = _group_numbers(whole.groups)
-    return Targets(visible, groups, labels, several_rows=whole.group_ids is not None)
+    return Targets(visible, groups, labels, several_rows=whole.group_ids is not None, whole=whole, falsy=falsy)
+
+
+def cut_again(targets: Targets, n: int, seed: int, only_later: bool) -> tuple[npt.NDArray[np.int64], Targets]:
+    """The same sessions cut after other events, up to ``n`` of them a session, drawn without repeats.
+
+    targets    : what :func:`cut_at` gave
+    only_later : whether all cuts lie behind the one there is. Where its visible events join the fit, an earlier cut
+                 would have labels that were fitted on.
+
+    Returns int64[m] the row of ``targets`` that each new row is another cut of, ascending, and the rows; their groups
+    are those of ``targets``. The draws are a pure function of seed, session id, length and cut.
+    """
+    whole = targets.whole
+    if whole is None:
+        raise ValueError("the whole sessions are not known")
+    hashes = hash_ids(whole.session_ids, MORE_CUTS_STREAM)
+    rows, cuts = _draw_more_cuts(hashes, whole.lengths, targets.visible.lengths, n, seed, only_later)
+    starts = whole.offsets[:-1][rows]
+    labels = labels_after(starts + cuts, whole.offsets[1:][rows], whole.aids, whole.types, targets.falsy)
+    visible = whole.take(rows, starts, starts + cuts)
+    return rows, Targets(visible, targets.groups[rows], labels, several_rows=True)
 
 
 def cut_last(whole: RawLog) -> Targets:
@@ -280,3 +307,33 @@ def _draw_cuts(hashes: npt.NDArray[np.uint64], lengths: npt.NDArray[np.int64], s
     for s in range(lengths.size):
         cuts[s] = 1 + below(seed, hashes[s], lengths[s] - 1)
     return cuts
+
+
+@kernel
+def _draw_more_cuts(
+    hashes: npt.NDArray[np.uint64],
+    lengths: npt.NDArray[np.int64],
+    cuts: npt.NDArray[np.int64],
+    n: int,
+    seed: int,
+    only_later: bool,
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Selection sampling (Knuth, The Art of Computer Programming 2, 3.4.2, algorithm S) of each session's cuts."""
+    rows = np.empty(lengths.size * n, np.int64)
+    found = np.empty(lengths.size * n, np.int64)
+    size = 0
+    for s in range(lengths.size):
+        first = cuts[s] + 1 if only_later else 1
+        left = max(lengths[s] - first - (not only_later and cuts[s] < lengths[s]), 0)
+        wanted = min(n, left)
+        key = int(mix(seed, hashes[s]))
+        for cut in range(first, lengths[s]):
+            if cut == cuts[s]:
+                continue
+            if uniform(key, cut) * left < wanted:
+                rows[size] = s
+                found[size] = cut
+                size += 1
+                wanted -= 1
+            left -= 1
+    return rows[:size].copy(), found[:size].copy()

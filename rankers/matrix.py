@@ -164,6 +164,7 @@ class TrainingMatrix:
     outside    : target to the number of labels that no candidate holds
     digest     : digest of every value of the matrix, however it was cut into chunks
     n_reported : sessions that folds report; those behind them are only trained on
+    n_folded   : sessions whose group a fold reports: those reported, and other cuts of them
     """
 
     paths: tuple[Path, ...]
@@ -177,6 +178,7 @@ class TrainingMatrix:
     outside: dict[str, int]
     digest: str
     n_reported: int
+    n_folded: int
 
     def __len__(self) -> int:
         """Number of rows R."""
@@ -253,13 +255,17 @@ def read_matrix(path: Path) -> TrainingMatrix:
         outside=dict(summary["positives_outside"]),
         digest=str(summary["digest"]),
         n_reported=starts.size,
+        n_folded=starts.size,
     )
 
 
-def with_more(matrix: TrainingMatrix, more: Sequence[TrainingMatrix]) -> TrainingMatrix:
-    """A matrix with those of other weeks behind it, whose sessions are only trained on: no fold reports them.
+def with_more(matrix: TrainingMatrix, more: Sequence[TrainingMatrix], same_groups: bool = False) -> TrainingMatrix:
+    """A matrix with others behind it, whose sessions are only trained on: no fold reports them.
 
-    Their sessions and groups get numbers of their own.
+    same_groups : whether they hold other cuts of sessions of the same groups, which a fold that reports the group is
+                  not trained on; otherwise they hold other weeks, and their groups get numbers of their own
+
+    Their sessions get numbers of their own.
 
     Raises
     ------
@@ -268,14 +274,16 @@ def with_more(matrix: TrainingMatrix, more: Sequence[TrainingMatrix]) -> Trainin
     """
     for one in more:
         if one.names != matrix.names or list(one.labels) != list(matrix.labels):
-            remedy = "remove it and run the stage features again, or set split.earlier_weeks=0"
+            setting = "more_cuts" if same_groups else "earlier_weeks"
+            remedy = f"remove it and run the stage features again, or set split.{setting}=0"
             raise InputError(one.paths[0], None, "other features or targets than in validation", remedy)
     parts = (matrix, *more)
+    groups = [part.groups for part in parts]
     digests = "\0".join(part.digest for part in parts)
     return TrainingMatrix(
         paths=tuple(path for part in parts for path in part.paths),
         sessions=_renumbered([part.sessions for part in parts]),
-        groups=_renumbered([part.groups for part in parts]),
+        groups=np.concatenate(groups) if same_groups else _renumbered(groups),
         offsets=_behind([part.offsets for part in parts]),
         aids=np.concatenate([part.aids for part in parts]),
         labels={target: np.concatenate([part.labels[target] for part in parts]) for target in matrix.labels},
@@ -284,6 +292,7 @@ def with_more(matrix: TrainingMatrix, more: Sequence[TrainingMatrix]) -> Trainin
         outside=matrix.outside,
         digest=hashlib.blake2b(digests.encode(), digest_size=16).hexdigest() if more else matrix.digest,
         n_reported=matrix.n_reported,
+        n_folded=sum(part.n_sessions for part in parts) if same_groups else matrix.n_folded,
     )
 
 

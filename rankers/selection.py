@@ -23,7 +23,8 @@ class Selection:
     """What the models of one name are trained with: the n rows that any of them needs.
 
     usable   : bool[S] sessions with a positive in the pool; the others have no gradient
-    inner    : bool[S] usable sessions set aside for early stopping, with all their candidates
+    inner    : bool[S] usable sessions that early stopping watches, with all their candidates
+    aside    : bool[S] sessions of their groups, which no fold's model is trained on
     fold     : int64[S]
     half     : int8[S] which of the two first-level models the session may train
     session  : int64[n] session (0 to S-1) of each row, ascending
@@ -34,6 +35,7 @@ class Selection:
 
     usable: Mask
     inner: Mask
+    aside: Mask
     fold: npt.NDArray[np.int64]
     half: npt.NDArray[np.int8]
     session: npt.NDArray[np.int64]
@@ -46,7 +48,7 @@ class Selection:
         mine = self.usable if half is None else self.usable & (self.half == half)
         if fold == ALL:
             return mine
-        return np.asarray(mine & ~self.inner & (self.fold != fold))
+        return np.asarray(mine & ~self.aside & (self.fold != fold))
 
     def training_rows(self, fold: int, half: int | None = None) -> Mask:
         """bool[n] rows that the model of a fold is trained on."""
@@ -74,10 +76,12 @@ def select(matrix: TrainingMatrix, name: str, settings: RankersSettings) -> Sele
     labels = labels_of(matrix, name)
     usable = positives_of(matrix.offsets, labels) > 0
     fold = fold_of(matrix.groups, settings.folds, settings.seed, settings.holdout_share)
-    fold[matrix.n_reported :] = TRAINED_ON
+    fold[matrix.n_folded :] = TRAINED_ON
     inner = np.zeros(usable.size, np.bool_)
     watched = np.flatnonzero(usable[: matrix.n_reported])
     inner[watched] = inner_groups(matrix.groups[watched], settings.inner_share, settings.inner_sessions, settings.seed)
+    aside = np.zeros(usable.size, np.bool_)
+    aside[: matrix.n_folded] = np.isin(matrix.groups[: matrix.n_folded], matrix.groups[inner])
     share = settings.negative_share(name)
     trained = keep_rows(matrix.offsets, matrix.sessions, matrix.aids, labels, share, settings.seed)
     session = np.repeat(np.arange(usable.size), np.diff(matrix.offsets))
@@ -85,6 +89,7 @@ def select(matrix: TrainingMatrix, name: str, settings: RankersSettings) -> Sele
     return Selection(
         usable=usable,
         inner=inner,
+        aside=aside,
         fold=fold,
         half=half_of(matrix.groups, settings.seed),
         session=session[wanted],

@@ -1,7 +1,8 @@
 """Stage ``features``: fit the item table of a pass; write the training matrix, or a sample of rows for the drift.
 
 In ``validation``, and in weeks before it, the matrix holds the sampled sessions with all their candidates, features and
-labels. In ``submission`` there is nothing to train on; a sample of its rows tells how far the features drift between
+labels; other cuts of the sessions, where they are asked for, get a matrix of their own.
+In ``submission`` there is nothing to train on; a sample of its rows tells how far the features drift between
 the passes.
 """
 
@@ -18,7 +19,8 @@ from candidates.pool import Arena, Candidates
 from candidates.source_set import SourceSet
 from events.files import write_json
 from events.labels import take_labels
-from events.passes import SUBMISSION, PassData
+from events.log import SessionLog
+from events.passes import MORE_CUTS, SUBMISSION
 from features.assemble import FeatureBuilder
 from features.drift import Summary, summary
 from features.items import fit_items
@@ -55,10 +57,9 @@ def _inputs(run: Run, pass_name: str) -> list[Path]:
     ]
 
 
-def _built(data: PassData, rows: Rows, sources: SourceSet, builder: FeatureBuilder, chunk: int) -> Iterator[Built]:
-    """Target sessions ``rows`` in chunks: their places, their candidates and the features, in one reused arena."""
+def _built(log: SessionLog, rows: Rows, sources: SourceSet, builder: FeatureBuilder, chunk: int) -> Iterator[Built]:
+    """Sessions ``rows`` of a log in chunks: their places, their candidates and the features, in one reused arena."""
     arena = Arena()
-    log = data.target_log
     with tqdm(total=rows.size, desc="features", unit="session", disable=None) as bar:
         for start in range(0, rows.size, chunk):
             part = rows[start : start + chunk]
@@ -86,15 +87,16 @@ def _work(run: Run, pass_name: str, folder: Path) -> dict[str, Any]:
     write_json(folder / GROUPS, {feature.name: feature.group for feature in builder.features})
     save_tables(builder, folder)
     say_left_out("feature", {feature.name: feature.reason for feature in builder.left_out})
-    log = data.target_log
+    log, more = data.target_log, data.more_cuts
     labelled = pass_name != SUBMISSION and data.labels is not None
-    limit = DRIFT_SESSIONS
+    limit, share = DRIFT_SESSIONS, 1.0
     if labelled:
         assert data.labels is not None
         shares = {target: float((np.diff(data.labels[target].offsets) > 0).mean()) for target in data.targets}
         weeks = 1 + settings.split.earlier_weeks
         limit = settings.rankers.training_sessions(len(builder.names), shares) // weeks
-    rows = sample_sessions(log.groups, limit, settings.rankers.seed)
+        share = len(log) / (len(log) + (0 if more is None else len(more.log)))
+    rows = sample_sessions(log.groups, int(limit * share), settings.rankers.seed)
     sample: Summary | None = None
     n_rows = 0
 
@@ -104,7 +106,8 @@ def _work(run: Run, pass_name: str, folder: Path) -> dict[str, Any]:
         found = summary(matrix, builder.names, log.take(part), candidates)
         sample = found if sample is None else sample.merge(found)
 
-    chunks = _built(data, rows, sources, builder, settings.rankers.chunk_sessions)
+    chunk = settings.rankers.chunk_sessions
+    chunks = _built(log, rows, sources, builder, chunk)
     if labelled:
         assert data.labels is not None
         with MatrixWriter(folder / "matrix.parquet", builder.names, data.targets) as writer:
@@ -112,6 +115,12 @@ def _work(run: Run, pass_name: str, folder: Path) -> dict[str, Any]:
                 labels = take_labels(data.labels, part)
                 writer.add(log.sessions[part], log.groups[part], candidates, matrix, labels)
                 watch(part, candidates, matrix)
+        if more is not None:
+            others = sample_sessions(more.log.groups, limit - rows.size, settings.rankers.seed)
+            with MatrixWriter(folder / f"{MORE_CUTS}.parquet", builder.names, data.targets) as writer:
+                for part, candidates, matrix in _built(more.log, others, sources, builder, chunk):
+                    writer.add(part, more.log.groups[part], candidates, matrix, take_labels(more.labels, part))
+                    n_rows += len(candidates)
     else:
         for part, candidates, matrix in chunks:
             watch(part, candidates, matrix)

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from events.passes import EARLIER
+from events.passes import EARLIER, MORE_CUTS
 from rankers.folds import REPORTED, fold_of, sample_sessions
-from rankers.matrix import read_matrix, with_more
+from rankers.matrix import TrainingMatrix, read_matrix, with_more
 from rankers.models import Rankers
 from rankers.oof import write_predictions
 from rankers.scoring import score_log
@@ -30,11 +30,17 @@ def _inputs(run: Run, pass_name: str) -> list[Path]:
     return [run.prepared / pass_name, *(run.need(pass_name, stage) for stage in stages), *earlier]
 
 
+def _matrix(features: Path) -> TrainingMatrix:
+    """The training matrix of a pass, with other cuts of its sessions behind it where there are some."""
+    more = features / f"{MORE_CUTS}.parquet"
+    return with_more(read_matrix(features / "matrix.parquet"), [read_matrix(more)] if more.exists() else [], True)
+
+
 def _work(run: Run, pass_name: str, folder: Path) -> dict[str, Any]:
     data = open_pass(run, pass_name)
     settings = run.settings.rankers
     weeks = [pass_name, *(name for name in EARLIER if run.has_pass(name))]
-    matrix, *earlier = (read_matrix(run.need(name, "features") / "matrix.parquet") for name in weeks)
+    matrix, *earlier = (_matrix(run.need(name, "features")) for name in weeks)
     matrix = with_more(matrix, earlier)
     rankers = train_rankers(
         matrix,

@@ -100,6 +100,38 @@ def test_earlier_weeks_end_where_the_next_begins_and_change_nothing_else(tmp_pat
         assert one.labels["clicks"].aids.size == one.n_targets
 
 
+@pytest.mark.parametrize("transductive", [True, False])
+def test_other_cuts_are_beside_the_scored_ones_and_change_nothing_else(tmp_path: Path, transductive: bool) -> None:
+    train = written(tmp_path, "train", long_log(0, 120, range(20)))
+    alone = build(tmp_path / "alone", train, transductive=transductive)["validation"]
+    passes = build(tmp_path, train, transductive=transductive, more_cuts=2, earlier_weeks=1)
+    assert same(passes["validation"], alone)
+    assert alone.more_cuts is None
+    assert passes["earlier_1"].more_cuts is not None
+    more = passes["validation"].more_cuts
+    assert more is not None
+    rows = more.log.sessions - alone.n_train
+    assert np.array_equal(more.log.groups, alone.target_log.groups[rows])
+    assert more.log.n_items == alone.log.n_items
+    scored, cuts = alone.target_log.lengths[rows], more.log.lengths
+    assert (cuts > scored).all() if transductive else (cuts != scored).all()
+    assert {*cuts.tolist()} == ({2, 3} if transductive else {1, 2, 3})
+    source = long_log(0, 120, range(20))
+    ids = IdIndex.load(tmp_path / "prepared" / "items.parquet")
+    assert list(more.labels) == list(alone.targets)
+    for row, (s, cut) in enumerate(zip(alone.target_ids.gather(rows).to_list(), cuts.tolist(), strict=True)):
+        items = [event["aid"] for event in source[s]["events"]]
+        part = more.log.slice(row, row + 1)
+        assert ids.take(part.aids).to_list() == items[:cut]
+        assert ids.take(more.labels["clicks"].row(row)).to_list() == [items[cut]]
+
+
+def test_without_sessions_long_enough_there_are_no_other_cuts(tmp_path: Path) -> None:
+    pairs = [session(i, *[(1 + j, (i % 20) * DAY + j, "clicks") for j in range(2)]) for i in range(60)]
+    passes = build(tmp_path, written(tmp_path, "train", pairs), transductive=True, more_cuts=1)
+    assert passes["validation"].more_cuts is None
+
+
 def test_seven_days_of_daily_stamps_are_held_out_of_users_who_go_on(tmp_path: Path) -> None:
     users = [session(i, *[(1 + (i + day) % 5, day * DAY, "orders") for day in range(i % 3, 21)]) for i in range(30)]
     users.append(session(99, (1, 20 * DAY, "orders")))  # without a past: trained on by nobody, and not scored

@@ -24,6 +24,8 @@ from events.settings import DataSettings, EventsSettings, SampleSettings, SplitS
         (SplitSettings, {"min_events": 1}),
         (SplitSettings, {"cut_ms": "soon"}),
         (SplitSettings, {"start": "soon"}),
+        (SplitSettings, {"validation": "every_position", "more_cuts": 1}),
+        (SplitSettings, {"more_cuts": -1}),
         (SplitSettings, {"validation": "dates"}),
         (SplitSettings, {"validation": "dates", "start": "2022-08-22", "cut_ms": 5}),
         (SplitSettings, {"start": "2022-08-22", "until": "2022-08-22"}),

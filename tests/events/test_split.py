@@ -12,6 +12,7 @@ from events.columns import TARGETS
 from events.errors import InputError
 from events.split import (
     before,
+    cut_again,
     cut_as_given,
     cut_at,
     cut_everywhere,
@@ -104,6 +105,43 @@ def test_the_hidden_does_not_reach_the_visible(sessions: list[Session], seed: in
     other = raw_of([*changed, session(99, *[(aid, 0, "clicks") for aid in range(10)])])
     assert np.array_equal(random_cuts(other, seed), cuts)
     assert sessions_of(cut_at(other, cuts).visible) == visible
+
+
+@given(sessions=logs(), seed=st.integers(0, 3), n=st.integers(1, 6), only_later=st.booleans())
+@settings(max_examples=100, deadline=None)
+def test_other_cuts_of_the_same_sessions(sessions: list[Session], seed: int, n: int, only_later: bool) -> None:
+    whole = raw_of([one for one in sessions if len(one["events"]) >= 2] + [session(99, *[(0, 0, "carts")] * 9)])
+    targets = cut_at(whole, random_cuts(whole, seed))
+    rows, more = cut_again(targets, n, seed, only_later)
+    cuts, scored = more.visible.lengths, targets.visible.lengths
+    for s, length in enumerate(whole.lengths):
+        mine = cuts[rows == s].tolist()
+        possible = [cut for cut in range(1, length) if (cut > scored[s] if only_later else cut != scored[s])]
+        assert set(mine) <= set(possible)
+        assert len(mine) == len(set(mine)) == min(n, len(possible))
+    assert (np.diff(rows * 100 + cuts) > 0).all()
+    assert np.array_equal(more.groups, targets.groups[rows])
+    plain = cut_at(whole.take(rows), cuts)
+    assert sessions_of(more.visible) == sessions_of(plain.visible)
+    assert more.labels is not None
+    assert plain.labels is not None
+    for target, found in more.labels.items():
+        assert np.array_equal(found.offsets, plain.labels[target].offsets)
+        assert np.array_equal(found.aids, plain.labels[target].aids)
+    alone = cut_again(cut_at(whole.take(np.array([0])), scored[:1]), n, seed, only_later)[1]
+    assert np.array_equal(alone.visible.lengths, cuts[rows == 0])
+
+
+def test_other_cuts_are_uniform() -> None:
+    whole = raw_of([session(i, *[(0, 0, "clicks")] * 7) for i in range(6000)])
+    targets = cut_at(whole, np.full(6000, 2))
+    for only_later, possible in ((True, [3, 4, 5, 6]), (False, [1, 3, 4, 5, 6])):
+        _, more = cut_again(targets, 2, 3, only_later)
+        counts = np.bincount(more.visible.lengths, minlength=7)
+        assert counts.sum() == 12_000
+        assert np.abs(counts[possible] - 12_000 / len(possible)).max() < 200
+    with pytest.raises(ValueError, match="whole sessions are not known"):
+        cut_again(replace(targets, whole=None), 1, 0, only_later=True)
 
 
 @given(sessions=logs())

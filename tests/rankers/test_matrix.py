@@ -96,10 +96,32 @@ def test_sessions_of_other_weeks_are_trained_on_and_never_reported_or_watched(tm
         assert (found.training_sessions(fold)[:n] == alone.training_sessions(fold)).all()
 
 
-def test_weeks_of_other_features_are_refused(tmp_path: Path) -> None:
+def test_other_cuts_are_trained_on_by_folds_that_neither_report_nor_watch_the_session(tmp_path: Path) -> None:
+    matrix, cuts = small(tmp_path / "m.parquet", chunk=4), small(tmp_path / "cuts.parquet", chunk=7)
+    week = small(tmp_path / "week.parquet")
+    every, settings = with_more(with_more(matrix, [cuts], same_groups=True), [week]), RankersSettings(inner_share=0.5)
+    n = matrix.n_sessions
+    assert (every.n_sessions, every.n_reported, every.n_folded) == (3 * n, n, 2 * n)
+    assert np.unique(every.sessions).size == 3 * n
+    assert (every.groups[n : 2 * n] == matrix.groups).all()
+    alone, found = select(matrix, "clicks", settings), select(every, "clicks", settings)
+    assert (found.fold[:n] == alone.fold).all()
+    assert (found.fold[n : 2 * n] == alone.fold).all()
+    assert (found.inner[:n] == alone.inner).all()
+    assert not found.inner[n:].any()
+    for fold in (*range(settings.folds), ALL):
+        trained, expected = found.training_sessions(fold), alone.training_sessions(fold)
+        assert (trained[:n] == expected).all()
+        assert (trained[n : 2 * n] == expected).all()
+        assert trained[2 * n :].all()
+        assert (found.inner_sessions(fold)[:n] == alone.inner_sessions(fold)).all()
+
+
+@pytest.mark.parametrize(("same_groups", "remedy"), [(False, "earlier_weeks=0"), (True, "more_cuts=0")])
+def test_more_of_other_features_is_refused(tmp_path: Path, same_groups: bool, remedy: str) -> None:
     matrix = small(tmp_path / "m.parquet")
-    with pytest.raises(InputError, match="earlier_weeks=0"):
-        with_more(matrix, [replace(matrix, names=("other", *matrix.names[1:]))])
+    with pytest.raises(InputError, match=remedy):
+        with_more(matrix, [replace(matrix, names=("other", *matrix.names[1:]))], same_groups)
 
 
 def test_the_digest_knows_every_value_and_no_chunk(tmp_path: Path) -> None:

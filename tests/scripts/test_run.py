@@ -78,15 +78,21 @@ def test_the_output_shows_the_ladder_and_the_candidate_recall(small):
         assert word in small[2]
 
 
-def test_rankers_train_on_the_week_before_too(small, tmp_path):
+def test_rankers_train_on_the_week_before_and_on_other_cuts_too(small, tmp_path):
     folder = small[1] / "small"
     shutil.copytree(folder, tmp_path / "small")
-    weeks = ("--set", "split.earlier_weeks=1", "--until", "rank")
-    done = run("run", small[0], tmp_path, *weeks)
+    more = ("--set", "split.earlier_weeks=1", "--set", "split.more_cuts=1", "--until", "rank")
+    done = run("run", small[0], tmp_path, *more)
     assert done.returncode == 0, done.stderr
-    matrices = [tmp_path / "small" / name / "features" / "matrix.parquet" for name in ("validation", "earlier_1")]
-    one, other = (pl.read_parquet(path, columns=["session", "aid"]) for path in matrices)
+    passes = [tmp_path / "small" / name / "features" for name in ("validation", "earlier_1")]
+    keys = ["session", "group", "aid"]
+    one, other = (pl.read_parquet(path / "matrix.parquet", columns=keys) for path in passes)
     assert other.height > 0.2 * one.height
+    cuts, earlier_cuts = (pl.read_parquet(path / "more_cuts.parquet", columns=keys) for path in passes)
+    assert set(cuts["group"]) <= set(one["group"])
+    assert cuts.height > 0.2 * one.height
+    assert earlier_cuts.height > 0.2 * other.height
+    assert one.equals(pl.read_parquet(folder / "validation" / "features" / "matrix.parquet", columns=keys))
     alone, both = (
         pl.read_parquet(runs / "validation" / "rank" / "out_of_fold.parquet") for runs in (folder, tmp_path / "small")
     )
