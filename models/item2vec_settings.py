@@ -46,7 +46,8 @@ class Item2VecSettings(RetrieverSettings):
     max_gap_seconds: Annotated[int, Field(ge=0)] | None = None
     """Pairs further apart do not count; left out, or where the shop has no time, all do."""
     round_tokens: Annotated[float, Field(gt=0)] = 1.0
-    """Events that a thread trains before the threads' changes are merged, in units of the number of items."""
+    """Events that a thread trains before the threads' changes are merged, in units of the number of items; fewer where
+    there are so many threads that they would merge less than about 128 times."""
     tail: Annotated[int, Field(ge=1)] = 20
     """Last events that make up a session's vector."""
     recency: Share = 0.7
