@@ -57,7 +57,8 @@ def fit_fold(
     half: int | None = None,
     watch: Callable[[float], None] | None = None,
 ) -> Fit:
-    """Fit the model of one fold with early stopping, within ``trees``; or of ``ALL`` sessions, with so many.
+    """Fit the model of one fold with early stopping, within ``trees``; or with so many: of ``ALL`` sessions, or where
+    the settings do not stop early.
 
     target   : a target, or ``MULTI``
     settings : the common ones; those of the target take their place
@@ -73,7 +74,7 @@ def fit_fold(
     curve: list[float] = []
     if settings.objective == "recall":
         gradients = _recall_of(selection, train_rows, settings, settings.negative_share(target), gains, threads)
-    if fold != ALL:
+    if fold != ALL and settings.lambdarank.early_stopping_rounds > 0:
         inner_rows = selection.inner_sessions(fold, half)[selection.session]
         inner = _dataset(selection, binned, inner_rows)
         measure = _watched(_measure(selection, inner_rows, settings, gains), curve, watch)

@@ -37,7 +37,9 @@ class LambdaRankSettings(BaseModel):
     lambdarank_norm: bool = True
     """Whether the gradients of a session are scaled down where they are many, by either objective."""
     max_trees: int = Field(80, ge=1)
-    early_stopping_rounds: int = Field(20, ge=1)
+    early_stopping_rounds: int = Field(20, ge=0)
+    """Trees without a better value of what is watched before fitting stops; 0: every fit has ``max_trees`` trees, and
+    no session is set aside to stop by."""
     eval_at: int = Field(20, ge=1)
     """Place of the NDCG or recall that early stopping watches, and of the objective ``recall``."""
 

@@ -176,7 +176,7 @@ class _Trainer:
         fit = kept(self.work, stem, digest)
         if fit is None:
             trees = self._trees(name, fold, seed, half)
-            reason = None if fold == ALL else _why_not(self.selections[name], fold, self.settings, half)
+            reason = None if fold == ALL else _why_not(self.selections[name], fold, self.settings.of(name), half)
             if reason is not None:
                 return stem, {f"{name} fold {fold}" + ("" if half is None else f" half {half}"): reason}
             if trees == 0:
@@ -255,7 +255,8 @@ def _why_not(selection: Selection, fold: int, settings: RankersSettings, half: i
     train = int(selection.training_sessions(fold, half).sum())
     if train < settings.min_sessions:
         return f"{train} training sessions have a positive among their candidates, {settings.min_sessions} are needed"
-    if not selection.inner_sessions(fold, half).any():
+    stops = settings.lambdarank.early_stopping_rounds > 0
+    if stops and not selection.inner_sessions(fold, half).any():
         return "no session is left to stop early by"
     return None
 

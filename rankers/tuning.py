@@ -27,7 +27,7 @@ from rankers.matrix import TrainingMatrix
 from rankers.models import Fit
 from rankers.predict import Predictor
 from rankers.selection import Selection, select
-from rankers.settings import RankersSettings
+from rankers.settings import LambdaRankSettings, RankersSettings
 from rankers.topk import top_lists
 from rankers.xgboost_backend import Held, hold_rows
 from submissions.metrics import Hits, count_hits
@@ -61,6 +61,9 @@ SPACE: Space = {
 }
 """LightGBM's settings, and those beside them."""
 
+STOPPING: Final = LambdaRankSettings().early_stopping_rounds
+"""Trees without a better value before a trial's fit stops, where the settings do not stop early."""
+
 NEGATIVES: Final = "negatives"
 BESIDE: Final = (NEGATIVES, "objective")
 """Keys that are not LightGBM's."""
@@ -82,9 +85,12 @@ def with_values(settings: RankersSettings, target: str, values: Mapping[str, Any
     return own.model_copy(update={"lambdarank": lambdarank, "negatives": negatives, "objective": objective})
 
 
-def as_settings(target: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of a config that sets these values, as nested tables."""
-    own = {key: one for key, one in values.items() if key not in BESIDE}
+def as_settings(target: str, values: Mapping[str, Any], rounds: int) -> dict[str, Any]:
+    """The part of a config that sets these values, as nested tables.
+
+    rounds : of early stopping, by which the values were found
+    """
+    own = {key: one for key, one in values.items() if key not in BESIDE} | {"early_stopping_rounds": rounds}
     beside = {key: values[key] for key in BESIDE}
     return {"rankers": {"targets": {target: {**beside, "lambdarank": own}}}}
 
@@ -172,7 +178,14 @@ class RankerTuning:
     @cached_property
     def _common(self) -> RankersSettings:
         own = self.settings.of(self.target)
-        return own.model_copy(update={"folds": 1, "inner_sessions": max(own.inner_sessions, INNER_SESSIONS)})
+        stopped = own.lambdarank.model_copy(update={"early_stopping_rounds": self.rounds})
+        inner = max(own.inner_sessions, INNER_SESSIONS)
+        return own.model_copy(update={"folds": 1, "inner_sessions": inner, "lambdarank": stopped})
+
+    @property
+    def rounds(self) -> int:
+        """Of early stopping: trials stop early even where the settings do not."""
+        return self.settings.of(self.target).lambdarank.early_stopping_rounds or STOPPING
 
     @cached_property
     def repeats(self) -> int:

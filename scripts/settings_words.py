@@ -78,7 +78,6 @@ WORDS: Final[dict[str, str]] = {
     "lambda_l2": "Pull of leaf values towards 0.",
     "feature_fraction": "Share of the features that each tree may use.",
     "max_trees": "Trees of a model; `rankers.max_work` may allow fewer.",
-    "early_stopping_rounds": "Trees without a better value of what is watched before fitting stops.",
     # what leaves the house
     "SubmissionSettings.k": "Length of the lists, and depth of the reported recall.",
     "session_column": "For `lists`: name of the first column.",

@@ -137,7 +137,7 @@ def tune_rankers(run: Run, trials: int, targets: Sequence[str] | None) -> dict[s
         before[target], after[target] = search.compare(best.values)
         groups = matrix.groups[search.unseen]
         unseen[target] = _scores({target: before[target]}, {target: after[target]}, groups, {target: 1.0})
-        _write(run, target, tuning.as_settings(target, best.values), best, unseen[target])
+        _write(run, target, tuning.as_settings(target, best.values, search.rounds), best, unseen[target])
         found[target] = best.values
     if len(before) > 1:
         unseen[TOTAL] = _scores(before, after, groups, settings.submissions.weights.by_target())

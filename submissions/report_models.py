@@ -171,6 +171,8 @@ def _features(found: Gathered) -> list[str]:
 
 def _trees(found: Gathered) -> list[str]:
     fits = [fit for fit in found["fits"] if fit.get("curve") and fit["half"] is None]
+    if not fits and found["fits"] and all("curve" in fit for fit in found["fits"]):
+        return [paragraph("No ranker stops early: each has as many trees as the settings say.", "soft")]
     if not fits:
         return [paragraph("This run did not keep its rankers' learning curves: run the stage rank again.", "soft")]
     by_target: dict[str, list[Any]] = {}

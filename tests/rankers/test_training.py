@@ -15,7 +15,7 @@ from rankers.matrix import TrainingMatrix
 from rankers.models import Fit, Rankers
 from rankers.predict import Predictor
 from rankers.selection import ALL, Selection, select
-from rankers.settings import LambdaRankSettings, RankersSettings
+from rankers.settings import LambdaRankOverrides, LambdaRankSettings, RankersSettings, TargetSettings
 from rankers.training import train_rankers
 from tests.rankers.world import POOL, QUICK, World, log_of, record_groups, write_world
 
@@ -79,6 +79,27 @@ def test_no_group_is_trained_on_stopped_by_and_reported_at_once(
         assert not train & inner
         assert rankers.of_fold("clicks", f)[0].fold == f
     assert used[-1] == set(matrix.groups.tolist())
+
+
+def test_without_early_stopping_every_session_outside_the_fold_is_trained_on(
+    matrix: TrainingMatrix, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used = record_groups(monkeypatch, matrix)
+    never = TargetSettings(lambdarank=LambdaRankOverrides(early_stopping_rounds=0, max_trees=7))
+    settings = QUICK.model_copy(update={"targets": {"clicks": never}})
+    rankers = train_rankers(matrix, settings, tmp_path, targets=("clicks", "carts"), threads=1, progress=False)
+    selection, fold = select(matrix, "clicks", settings), fold_of(matrix.groups, QUICK.folds, QUICK.seed)
+    assert not selection.inner.any()
+    assert select(matrix, "carts", settings).inner.any()
+    for f in range(QUICK.folds):
+        assert used[f] == set(matrix.groups[selection.usable & (fold != f)].tolist())
+    fits = [fit for fit in rankers.fits if fit.target == "clicks"]
+    assert [fit.trees for fit in fits] == [7] * (QUICK.folds + 1)
+    assert {(fit.score, fit.curve) for fit in fits} == {(None, ())}
+    assert rankers.reasons == {}
+    saved = tmp_path / "rankers"
+    rankers.save(saved)
+    assert Rankers.load(saved).fits == rankers.fits
 
 
 def test_only_training_rows_are_sampled(matrix: TrainingMatrix) -> None:

@@ -29,9 +29,11 @@ def matrix(tmp_path_factory: pytest.TempPathFactory) -> TrainingMatrix:
     return write_world(path, WORLD, log_of(N, per_group=2), {"clicks": LABELS})
 
 
-def tuning(matrix: TrainingMatrix, labels: LabelSet | None = None) -> RankerTuning:
+def tuning(
+    matrix: TrainingMatrix, labels: LabelSet | None = None, settings: RankersSettings = SETTINGS
+) -> RankerTuning:
     of_sessions = (LABELS if labels is None else labels).take(matrix.sessions)
-    return RankerTuning(matrix, of_sessions, "clicks", SETTINGS, k=3, threads=1)
+    return RankerTuning(matrix, of_sessions, "clicks", settings, k=3, threads=1)
 
 
 def trials(path: Path) -> list[dict[str, Any]]:
@@ -70,10 +72,18 @@ def test_a_search_goes_on_where_it_was(matrix: TrainingMatrix, tmp_path: Path) -
 def test_values_become_settings_of_the_target_alone() -> None:
     values = values_of(SETTINGS, "clicks") | {"num_leaves": 23, NEGATIVES: 0.125}
     assert tuple(values) == tuple(SPACE)
-    given = RankersSettings.model_validate(as_settings("clicks", values)["rankers"])
+    given = RankersSettings.model_validate(as_settings("clicks", values, 30)["rankers"])
     assert values_of(given, "clicks") == values
+    assert given.of("clicks").lambdarank.early_stopping_rounds == 30
     assert values_of(given, "carts") == values_of(RankersSettings(), "carts")
     assert values_of(with_values(SETTINGS, "clicks", values), "clicks") == values
+
+
+def test_trials_stop_early_where_the_settings_do_not(matrix: TrainingMatrix) -> None:
+    never = SETTINGS.lambdarank.model_copy(update={"early_stopping_rounds": 0})
+    search = tuning(matrix, settings=SETTINGS.model_copy(update={"lambdarank": never}))
+    assert (search.rounds, search.why_not()) == (20, None)
+    assert tuning(matrix).rounds == SETTINGS.lambdarank.early_stopping_rounds > 0
 
 
 def test_ranges_are_what_the_settings_allow() -> None:
@@ -81,7 +91,7 @@ def test_ranges_are_what_the_settings_allow() -> None:
         values = {
             key: one.values[place] if isinstance(one, Choice) else getattr(one, end) for key, one in SPACE.items()
         }
-        given = RankersSettings.model_validate(as_settings("orders", values)["rankers"])
+        given = RankersSettings.model_validate(as_settings("orders", values, 20)["rankers"])
         assert values_of(given, "orders") == values
 
 

@@ -170,6 +170,12 @@ def test_a_shop_of_clicks_alone_and_a_run_with_little() -> None:
     assert "learning curves: run the stage rank again" in page.text
 
 
+def test_rankers_that_do_not_stop_early_have_no_curves() -> None:
+    found = gathered()
+    found["fits"] = [fit | {"inner_score": None, "curve": []} for fit in found["fits"]]
+    assert "No ranker stops early" in check(render(found)).text
+
+
 def test_a_ladder_without_the_ranker() -> None:
     found = gathered()
     for scores in (found["scores"], found["test"]):
