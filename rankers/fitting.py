@@ -74,7 +74,7 @@ def fit_fold(
     curve: list[float] = []
     if settings.objective == "recall":
         gradients = _recall_of(selection, train_rows, settings, settings.negative_share(target), gains, threads)
-    if fold != ALL and settings.lambdarank.early_stopping_rounds > 0:
+    if fold != ALL and settings.lambdarank.stops_early:
         inner_rows = selection.inner_sessions(fold, half)[selection.session]
         inner = _dataset(selection, binned, inner_rows)
         measure = _watched(_measure(selection, inner_rows, settings, gains), curve, watch)

@@ -78,8 +78,8 @@ def select(matrix: TrainingMatrix, name: str, settings: RankersSettings) -> Sele
     fold = fold_of(matrix.groups, settings.folds, settings.seed, settings.holdout_share)
     fold[matrix.n_folded :] = TRAINED_ON
     inner = np.zeros(usable.size, np.bool_)
-    stops = settings.of(name).lambdarank.early_stopping_rounds > 0
-    watched = np.flatnonzero(usable[: matrix.n_reported]) if stops else np.zeros(0, np.int64)
+    stops = settings.of(name).lambdarank.stops_early
+    watched = np.flatnonzero(usable[: matrix.n_reported] & stops)
     inner[watched] = inner_groups(matrix.groups[watched], settings.inner_share, settings.inner_sessions, settings.seed)
     aside = np.zeros(usable.size, np.bool_)
     aside[: matrix.n_folded] = np.isin(matrix.groups[: matrix.n_folded], matrix.groups[inner])

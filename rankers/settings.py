@@ -43,6 +43,11 @@ class LambdaRankSettings(BaseModel):
     eval_at: int = Field(20, ge=1)
     """Place of the NDCG or recall that early stopping watches, and of the objective ``recall``."""
 
+    @property
+    def stops_early(self) -> bool:
+        """Whether fits end before ``max_trees`` where more trees do not help, and sessions are set aside to know."""
+        return self.early_stopping_rounds > 0
+
 
 class _OnlyGiven(BaseModel):
     """Settings of which only those given count: the others are not written out either."""

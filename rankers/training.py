@@ -255,8 +255,7 @@ def _why_not(selection: Selection, fold: int, settings: RankersSettings, half: i
     train = int(selection.training_sessions(fold, half).sum())
     if train < settings.min_sessions:
         return f"{train} training sessions have a positive among their candidates, {settings.min_sessions} are needed"
-    stops = settings.lambdarank.early_stopping_rounds > 0
-    if stops and not selection.inner_sessions(fold, half).any():
+    if settings.lambdarank.stops_early and not selection.inner_sessions(fold, half).any():
         return "no session is left to stop early by"
     return None
 

@@ -7,7 +7,7 @@ the passes.
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from candidates.source_set import SourceSet
 from events.files import write_json
 from events.labels import take_labels
 from events.log import SessionLog
-from events.passes import MORE_CUTS, SUBMISSION
+from events.passes import MORE_CUTS, SUBMISSION, TrainingRows
 from features.assemble import FeatureBuilder
 from features.drift import Summary, summary
 from features.items import fit_items
@@ -42,6 +42,7 @@ DRIFT_SESSIONS = 4_000
 
 Rows = npt.NDArray[np.int64]
 Built = tuple[Rows, Candidates, npt.NDArray[np.float32]]
+Watch = Callable[[Rows, Candidates, npt.NDArray[np.float32]], None]
 
 
 def _settings(settings: Settings) -> Any:
@@ -67,6 +68,20 @@ def _built(log: SessionLog, rows: Rows, sources: SourceSet, builder: FeatureBuil
             candidates = sources.pool(sessions, arena)
             yield part, candidates, builder.build(sessions, candidates, arena)
             bar.update(part.size)
+
+
+def _write_matrix(
+    path: Path, sessions: Rows, rows: TrainingRows, chunks: Iterable[Built], names: tuple[str, ...], watch: Watch
+) -> None:
+    """Write chunks of ``rows`` as a training matrix; ``watch`` sees each.
+
+    sessions : int64[S] number of each session in the matrix, ascending
+    """
+    with MatrixWriter(path, names, tuple(rows.labels)) as writer:
+        for part, candidates, matrix in chunks:
+            labels = take_labels(rows.labels, part)
+            writer.add(sessions[part], rows.log.groups[part], candidates, matrix, labels)
+            watch(part, candidates, matrix)
 
 
 def _work(run: Run, pass_name: str, folder: Path) -> dict[str, Any]:
@@ -100,9 +115,13 @@ def _work(run: Run, pass_name: str, folder: Path) -> dict[str, Any]:
     sample: Summary | None = None
     n_rows = 0
 
-    def watch(part: Rows, candidates: Candidates, matrix: npt.NDArray[np.float32]) -> None:
-        nonlocal sample, n_rows
+    def count(_part: Rows, candidates: Candidates, _matrix: npt.NDArray[np.float32]) -> None:
+        nonlocal n_rows
         n_rows += len(candidates)
+
+    def watch(part: Rows, candidates: Candidates, matrix: npt.NDArray[np.float32]) -> None:
+        nonlocal sample
+        count(part, candidates, matrix)
         found = summary(matrix, builder.names, log.take(part), candidates)
         sample = found if sample is None else sample.merge(found)
 
@@ -110,17 +129,13 @@ def _work(run: Run, pass_name: str, folder: Path) -> dict[str, Any]:
     chunks = _built(log, rows, sources, builder, chunk)
     if labelled:
         assert data.labels is not None
-        with MatrixWriter(folder / "matrix.parquet", builder.names, data.targets) as writer:
-            for part, candidates, matrix in chunks:
-                labels = take_labels(data.labels, part)
-                writer.add(log.sessions[part], log.groups[part], candidates, matrix, labels)
-                watch(part, candidates, matrix)
+        scored = TrainingRows(log, data.labels)
+        _write_matrix(folder / "matrix.parquet", log.sessions, scored, chunks, builder.names, watch)
         if more is not None:
             others = sample_sessions(more.log.groups, limit - rows.size, settings.rankers.seed)
-            with MatrixWriter(folder / f"{MORE_CUTS}.parquet", builder.names, data.targets) as writer:
-                for part, candidates, matrix in _built(more.log, others, sources, builder, chunk):
-                    writer.add(part, more.log.groups[part], candidates, matrix, take_labels(more.labels, part))
-                    n_rows += len(candidates)
+            chunks = _built(more.log, others, sources, builder, chunk)
+            numbers = np.arange(len(more.log))
+            _write_matrix(folder / f"{MORE_CUTS}.parquet", numbers, more, chunks, builder.names, count)
     else:
         for part, candidates, matrix in chunks:
             watch(part, candidates, matrix)
