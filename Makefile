@@ -9,10 +9,11 @@ BIN := .venv/bin
 
 setup: .venv/.installed
 
+# Bytecode is compiled where it is first imported, most of it never: installing takes half as long.
 .venv/.installed: requirements.lock
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) not found: install Python 3.11, or say PYTHON=... to make" >&2; exit 2; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --no-compile --requirement requirements.lock
 	@touch $@
 
 run: setup
@@ -38,7 +39,7 @@ peers: .cache/peers/.installed
 .cache/peers/.installed: .venv/.installed benchmarks/peers.lock
 	rm -rf .cache/peers
 	$(BIN)/python -m venv .cache/peers
-	.cache/peers/bin/python -m pip install --quiet --no-deps --requirement benchmarks/peers.lock
+	.cache/peers/bin/python -m pip install --quiet --no-compile --no-deps --requirement benchmarks/peers.lock
 	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("platlib"))' \
 		> $$(.cache/peers/bin/python -c 'import sysconfig; print(sysconfig.get_path("platlib"))')/project.pth
 	@touch $@
@@ -53,7 +54,7 @@ test-demo: .cache/demo-venv/.installed
 .cache/demo-venv/.installed: .venv/.installed scripts/demo/requirements.lock
 	rm -rf .cache/demo-venv
 	$(BIN)/python -m venv .cache/demo-venv
-	.cache/demo-venv/bin/python -m pip install --quiet --no-deps --requirement scripts/demo/requirements.lock
+	.cache/demo-venv/bin/python -m pip install --quiet --no-compile --no-deps --requirement scripts/demo/requirements.lock
 	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("platlib"))' \
 		> $$(.cache/demo-venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("platlib"))')/project.pth
 	@touch $@

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from events.arrays import read_only
 from events.errors import InputError
 from events.files import load_array, need_array, save_arrays
 
@@ -26,6 +27,8 @@ class SessionLog:
     ts       : int32[N]   unix seconds, ascending in a session; ``None`` if the shop has none
     types    : int8[N]    0 clicks, 1 carts, 2 orders; ``None`` if the shop has none (then every event is a click)
     n_items  : rows of the item index
+
+    Its arrays are read-only, of whatever kind they were given.
 
     >>> log = SessionLog.of([[3, 1], [2]], n_items=4)
     >>> len(log), log.n_events, log.slice(1, 2).aids.tolist()
@@ -53,6 +56,9 @@ class SessionLog:
             raise ValueError("ts must be int32, one an event")
         if self.types is not None and (self.types.dtype != np.int8 or self.types.size != self.aids.size):
             raise ValueError("types must be int8, one an event")
+        for name in ("sessions", "groups", "offsets", "aids", "ts", "types"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, read_only(getattr(self, name)))
 
     @classmethod
     def of(
@@ -98,12 +104,12 @@ class SessionLog:
     @property
     def ts_or_empty(self) -> npt.NDArray[np.int32]:
         """The times as kernels take them: int32[0] if the shop has none."""
-        return np.zeros(0, np.int32) if self.ts is None else self.ts
+        return read_only(np.zeros(0, np.int32)) if self.ts is None else self.ts
 
     @property
     def types_or_empty(self) -> npt.NDArray[np.int8]:
         """The types likewise: int8[0] if the shop has none."""
-        return np.zeros(0, np.int8) if self.types is None else self.types
+        return read_only(np.zeros(0, np.int8)) if self.types is None else self.types
 
     @property
     def has(self) -> frozenset[str]:
@@ -164,7 +170,7 @@ class SessionLog:
 
     def type_codes(self) -> npt.NDArray[np.int8]:
         """int8[N] types, all clicks where the shop has none."""
-        return np.zeros(self.n_events, np.int8) if self.types is None else self.types
+        return read_only(np.zeros(self.n_events, np.int8)) if self.types is None else self.types
 
     def save(self, folder: Path) -> None:
         """Write one ``.npy`` file an array into an existing folder."""

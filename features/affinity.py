@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from candidates.pool import Candidates
-from events.arrays import F32, F64, I8, I32, I64
+from events.arrays import F32, F64, I8, I32, I64, read_only
 from events.columns import HOUR
 from events.compiled import kernel
 from events.lists import Lists
@@ -336,8 +336,8 @@ class AffinityBlock:
             features,
             which,
             matrix,
-            units,
-            listed,
+            read_only(units),
+            read_only(listed),
             settings.affinity_tail,
             int(settings.visit_gap_minutes * 60),
             settings.oldest_exponent,

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import polars as pl
 
 from candidates.pool import Candidates
-from events.arrays import F32, I32, I64
+from events.arrays import F32, I32, I64, read_only
 from events.columns import DAY, HOUR
 from events.compiled import kernel
 from events.errors import InputError
@@ -35,6 +35,10 @@ class ItemTable:
     names: tuple[str, ...]
     values: npt.NDArray[np.float32]
     popularity: npt.NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        for name in ("values", "popularity"):
+            object.__setattr__(self, name, read_only(getattr(self, name)))
 
     def save(self, folder: Path) -> None:
         """Write ``values.npy``, ``popularity.npy`` and ``names.json`` into an existing folder."""

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from candidates.pool import Candidates
-from events.arrays import F32, F64, I32, I64, Flags
+from events.arrays import F32, F64, I32, I64, Flags, read_only
 from events.compiled import kernel, vectorised
 from events.log import SessionLog
 from features.history import longest
@@ -246,5 +246,7 @@ def similarity_blocks(name: str, searcher: Searcher, held: Mapping[str, F32] | N
         if lengths is None:
             lengths = np.empty(len(vectors), np.float32)
             vector_lengths(vectors, lengths)
-        blocks.append(SimilarityBlock(tuple(chosen), name, targets, vectors, lengths, retriever.known))
+        blocks.append(
+            SimilarityBlock(tuple(chosen), name, targets, read_only(vectors), read_only(lengths), retriever.known)
+        )
     return blocks

@@ -129,7 +129,7 @@ def train_sessions(
     that no pair is lost or trained twice.
     """
     window = pairing.decay.size - 1
-    n, kept = 0, 0
+    n, kept = int(np.int64(0)), 0  # a literal 0 would have train_block compiled for it, too
     for s in range(first, last):
         start, stop = events.offsets[s], events.offsets[s + 1]
         if n > 0 and n + stop - start > block.items.size:

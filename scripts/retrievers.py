@@ -17,9 +17,9 @@ from candidates.settings import RetrieverSourceSettings, with_retrievers
 from events.compiled import source_digest
 from events.errors import InputError
 from events.files import atomic_folder, read_json, write_json
-from events.passes import PassData
 from models.building import Conditions, build_retriever, reads_knowledge, why_left_out
 from models.searcher import Searcher
+from scripts.apart import call_apart
 from scripts.artifacts import open_pass, say_left_out
 from scripts.cli import stage_main
 from scripts.knowledge import open_knowledge, tables
@@ -74,17 +74,22 @@ def _is_made(part: Path, key: str) -> bool:
     return (part / MADE).exists() and read_json(part / MADE)["key"] == key
 
 
-def _make(run: Run, data: PassData, name: str) -> Path:
-    """The folder of a fitted and indexed retriever: as it was made before, or made now."""
-    models, key = run.settings.models, _key(run, data.name, name)
-    stage = run.stage_folder(data.name, NAME)
-    work = work_folder(stage)
-    for part in (work / name, stage / name):
+def _made(run: Run, pass_name: str, name: str) -> Path | None:
+    """The folder of a retriever that was made before; ``None`` if it must be made."""
+    stage, key = run.stage_folder(pass_name, NAME), _key(run, pass_name, name)
+    for part in (work_folder(stage) / name, stage / name):
         if _is_made(part, key):
             print(f"  {name}: up to date", flush=True)
             return part
+    return None
+
+
+def _make(run: Run, pass_name: str, name: str) -> Path:
+    """The folder of a retriever that is fitted and indexed now."""
+    data, models, key = open_pass(run, pass_name), run.settings.models, _key(run, pass_name, name)
+    work = work_folder(run.stage_folder(pass_name, NAME))
     checkpoints = work / f"{name}.{key}"
-    known = open_knowledge(run, data.name) if reads_knowledge(models.retrievers[name]) else None
+    known = open_knowledge(run, pass_name) if reads_knowledge(models.retrievers[name]) else None
     conditions = Conditions(models.seed, run.settings.n_threads, checkpoints, progress=True, knowledge=known)
     if int(os.environ.get("RANK", "0")) > 0:  # of torchrun: the first process writes, the others help it train
         build_retriever(name, models.retrievers[name], conditions).fit(data.fit)
@@ -114,6 +119,15 @@ def _make(run: Run, data: PassData, name: str) -> Path:
     return work / name
 
 
+def _make_all(run: Run, pass_name: str, names: list[str]) -> list[Path]:
+    """The folders of these retrievers, as they were made before or made now, several at once where the settings say."""
+    made = {name: _made(run, pass_name, name) for name in names}
+    missing = [(run, pass_name, name) for name in names if made[name] is None]
+    at_once = min(run.settings.fits_at_once, len(missing))
+    parts = iter(call_apart(_make, missing, at_once) if at_once > 1 else [_make(*one) for one in missing])
+    return [part or next(parts) for part in made.values()]
+
+
 def _link(source: str, to: str) -> None:
     try:
         os.link(source, to)
@@ -128,11 +142,10 @@ def _work(run: Run, pass_name: str, folder: Path) -> dict[str, Any]:
     say_left_out("retriever", left_out)
     if not reasons:
         print("  no retriever is on", flush=True)
-    figures = {}
-    for name in reasons:
-        if name not in left_out:
-            shutil.copytree(_make(run, data, name), folder / name, copy_function=_link)
-            figures[name] = {key: value for key, value in read_json(folder / name / MADE).items() if key != "key"}
+    figures, names = {}, [name for name in reasons if name not in left_out]
+    for name, part in zip(names, _make_all(run, pass_name, names), strict=True):
+        shutil.copytree(part, folder / name, copy_function=_link)
+        figures[name] = {key: value for key, value in read_json(folder / name / MADE).items() if key != "key"}
     return {"rows": data.fit.n_events, "left_out": left_out, "retrievers": figures}
 
 
@@ -154,7 +167,7 @@ def make_one(run: Run, pass_name: str, name: str) -> Path:
         remedy = f"--set models.retrievers.{name}.on=true" if not models.retrievers[name].on else "leave it out"
         raise InputError(f"--model {name}", None, reason, remedy)
     print(f"{NAME} ({pass_name}), {name} alone …", flush=True)
-    return _make(run, data, name)
+    return _made(run, pass_name, name) or _make(run, pass_name, name)
 
 
 STAGE = Stage(NAME, FITTED, _settings, _inputs, _work, floors=FLOORS)

@@ -30,6 +30,9 @@ class Settings(BaseModel):
 
     seed: int = Field(42, ge=0, lt=2**63, description="seed of the cuts; the shop and the rankers have their own")
     threads: int = Field(0, ge=0, le=1024, description="threads of kernels and LightGBM; 0: all cores")
+    fits_at_once: int = Field(
+        1, ge=1, le=64, description="retrievers fitted at the same time, each in a process and memory of its own"
+    )
     runs: Path = Field(Path("runs"), description="folder that holds one folder a run")
     data: DataSettings = DataSettings()
     shop: ShopSettings = ShopSettings()

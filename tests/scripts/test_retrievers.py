@@ -1,6 +1,7 @@
 """The stage that fits retrievers: what it leaves, what it makes again, and what it says."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -132,6 +133,22 @@ def test_a_killed_stage_goes_on_where_it_was(config: Path, fits: list[str], caps
     assert [path.name for path in folder_of(config).parent.iterdir() if path.name.startswith("retrievers")] == [
         "retrievers"
     ]
+
+
+def test_two_at_once_are_what_each_alone_is(config: Path, fits: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    seed, twice = ("--set", "models.seed=7"), ("--set", "fits_at_once=2")
+    assert stage(config, *seed) == 0
+    alone = {path: path.read_bytes() for path in folder_of(config).rglob("*.npy")}
+    assert alone
+    shutil.rmtree(folder_of(config))
+    assert stage(config, *seed, *twice) == 0
+    assert fits == ["svd", "typed"]  # the second time in other processes
+    assert {path: path.read_bytes() for path in folder_of(config).rglob("*.npy")} == alone
+    capsys.readouterr()
+    assert stage(config, *seed) == 0
+    assert "up to date" in capsys.readouterr().out  # how many at once decides nothing
+    stumbling = ("--set", "models.retrievers.typed.retriever='tests.scripts.test_retrievers:Stumbling'")
+    assert stage(config, "--set", "models.seed=8", *twice, *stumbling) == 130
 
 
 def test_one_alone_is_taken_by_the_stage(config: Path, fits: list[str], capsys: pytest.CaptureFixture[str]) -> None:
