@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from candidates.recipes import Recipe, TypeWeights
 from events.columns import DAY, TARGETS
-from events.settings import Frozen, merge_named
+from events.settings import Frozen, merge_named, without_changes
 from models.index_settings import IndexSettings
 from models.settings import ModelsSettings
 
@@ -265,7 +265,8 @@ class CandidatesSettings(Frozen):
     """
 
     defaults: bool = True
-    """Whether the default recipes and sources are there; without them only those named count."""
+    """Whether the default recipes and sources are there; without them only those named count, of sources those named
+    with their kind: what a config changes of a default one (``near_next = { k = 40 }``) goes with it."""
     recipes: dict[Name, Recipe] = Field(default={})
     sources: dict[Name, SourceSettings] = Field(default={})
     """Sources of the pool by name, in the order of its columns: the default ones come first."""
@@ -275,8 +276,10 @@ class CandidatesSettings(Frozen):
     @model_validator(mode="before")
     @classmethod
     def _add_defaults(cls, data: Any) -> Any:
-        if not isinstance(data, dict) or data.get("defaults", True) is False:
+        if not isinstance(data, dict):
             return data
+        if data.get("defaults", True) is False:
+            return {**data, "sources": without_changes(DEFAULT_SOURCES, data.get("sources", {}))}
         recipes = merge_named(DEFAULT_RECIPES, data.get("recipes", {}))
         return {**data, "recipes": recipes, "sources": merge_named(DEFAULT_SOURCES, data.get("sources", {}))}
 

@@ -84,6 +84,14 @@ def test_chunks_and_threads_change_nothing(big_log: SessionLog, matrices: dict[s
     assert row == len(whole)
 
 
+def test_without_the_defaults_what_a_config_changes_of_one_goes_with_it() -> None:
+    sources = {"near_next": {"k": 40}, "mine": {"kind": "history"}, "history": {"kind": "history", "k": 3}}
+    left = CandidatesSettings.model_validate({"defaults": False, "sources": sources})
+    assert left.sources == {"mine": HistorySettings(), "history": HistorySettings(k=3)}
+    with pytest.raises(ValueError, match="kind"):
+        CandidatesSettings.model_validate({"defaults": False, "sources": {"near_nxt": {"k": 40}}})
+
+
 def test_save_and_load_change_nothing(big_log: SessionLog, matrices: dict[str, Lists], tmp_path: Path) -> None:
     sources = fitted(big_log, matrices)
     sources.save(tmp_path)
