@@ -18,7 +18,7 @@ from events.compiled import ROOT
 from events.errors import InputError
 from events.shop.settings import FULL_ITEMS
 from rankers.opening import latest_pass, open_rankers
-from scripts import run as stages
+from scripts import all_stages as stages
 from scripts.cli import guarded
 from submissions.report import table
 

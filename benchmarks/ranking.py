@@ -38,10 +38,10 @@ from events.files import read_json, write_json
 from events.labels import LabelSet, take_labels
 from events.lists import Lists
 from events.passes import SUBMISSION, VALIDATION, PassData
+from scripts.all_stages import STAGES
 from scripts.cli import guarded, open_run
 from scripts.pipeline import Run, run_stage
 from scripts.resources import Meter
-from scripts.run import STAGES
 from submissions.metrics import count_hits
 from submissions.report import table
 

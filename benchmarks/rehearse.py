@@ -21,7 +21,7 @@ from events.passes import PassData
 from events.shop.generate import generate
 from events.shop.jsonl import write_jsonl
 from events.shop.settings import FULL_TRAIN_SESSIONS, ShopSettings
-from scripts import run as stages
+from scripts import all_stages as stages
 from scripts.artifacts import open_items
 from scripts.cli import guarded, open_run
 from scripts.resources import Meter

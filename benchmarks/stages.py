@@ -15,8 +15,8 @@ from typing import Any
 
 from benchmarks.harness import machine
 from events.compiled import ROOT
+from scripts.all_stages import STAGES
 from scripts.pipeline import MANIFEST
-from scripts.run import STAGES
 from submissions.report import table
 
 

@@ -14,10 +14,10 @@ from events.errors import InputError
 from events.files import read_json, write_json
 from events.passes import SUBMISSION, VALIDATION
 from events.split import DAY_MS
+from scripts.all_stages import STAGES
 from scripts.artifacts import open_pass
 from scripts.cli import guarded, open_run, parser
 from scripts.pipeline import Run, run_stage
-from scripts.run import STAGES
 from submissions.report import number, table
 
 FOLDER = "rolling"

@@ -9,7 +9,7 @@ from benchmarks import rehearse
 from events.errors import InputError
 from events.passes import EARLIER
 from events.shop.settings import FULL_TRAIN_SESSIONS
-from scripts.run import STAGES
+from scripts.all_stages import STAGES
 
 SMALL = ["--sessions", "4000", "--set", "rankers.lambdarank.max_trees=10", "--set", "models.defaults=false"]
 

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from scripts.all_stages import STAGES
 from scripts.cli import open_run
 from scripts.pipeline import run_stage
-from scripts.run import STAGES
 
 TINY = """
 threads = 2

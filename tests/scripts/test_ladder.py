@@ -14,8 +14,8 @@ import pytest
 from events.columns import DAY
 from events.errors import InputError
 from events.passes import PassData
+from scripts import all_stages as stages
 from scripts import evaluate, rolling, submit
-from scripts import run as stages
 from scripts.settings import load_settings
 
 N_ITEMS = 60
