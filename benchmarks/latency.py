@@ -37,7 +37,7 @@ def make(folder: Path, items: int, sessions: int, more: list[str]) -> Path:
     chosen = [f"runs={json.dumps(str(folder))}", f"shop.n_items={items}", f"shop.train_sessions={sessions}"]
     chosen += [*LIKE_THE_REHEARSAL, "rankers.max_work=2e10", *more]
     options = [part for one in chosen for part in ("--set", one)]
-    if stages.main(["--config", str(CONFIG), "--until", "rank", *options]) != 0:
+    if stages.run_all(["--config", str(CONFIG), "--until", "rank", *options]) != 0:
         raise InputError(CONFIG, None, "a stage failed", "see the line above")
     return folder / CONFIG.stem
 

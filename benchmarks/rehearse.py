@@ -93,7 +93,7 @@ def rehearse(folder: Path, sessions: int, assignments: list[str]) -> Figures:
     drawn = draw(jsonl, sessions)
     chosen = [f"runs={json.dumps(str(folder))}", f"data.root={json.dumps(str(jsonl))}", *assignments]
     options = [part for one in chosen for part in ("--set", one)]
-    if stages.main(["--config", str(CONFIG), *options]) != 0:
+    if stages.run_all(["--config", str(CONFIG), *options]) != 0:
         raise InputError(CONFIG, None, "a stage failed", "see the line above")
     run = open_run(CONFIG, chosen)
     data = PassData.load(run.prepared / "submission")

@@ -24,7 +24,7 @@ def _between(first: str, last: str) -> list[Stage]:
     return list(STAGES[start : stop + 1])
 
 
-def main(argv: list[str] | None = None) -> int:
+def run_all(argv: list[str] | None = None) -> int:
     """Command line: all stages, or those from one to another, in every pass the shop has."""
 
     def work() -> None:

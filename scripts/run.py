@@ -11,7 +11,7 @@ def main(argv: list[str] | None = None) -> int:
     """Command line: all stages, or those from one to another, in every pass the shop has."""
     from scripts import all_stages
 
-    return all_stages.main(argv)
+    return all_stages.run_all(argv)
 
 
 if __name__ == "__main__":
