@@ -81,7 +81,7 @@ def done(tmp_path_factory) -> tuple[Path, Path, str]:
     write_log(folder / "test.csv", 30, 1_000, 28, seed=2)
     config = folder / "tiny.toml"
     config.write_text(CONFIG.replace('root = "."', f'root = "{folder}"'))
-    code, text = call(stages.main, config, "--set", f"runs={folder / 'runs'}")
+    code, text = call(stages.run_all, config, "--set", f"runs={folder / 'runs'}")
     assert code == 0, text
     return config, folder / "runs" / "tiny", text
 
@@ -173,7 +173,7 @@ def test_what_is_submitted_is_reranked(again):
     config, folder, runs = again
     path = folder / "submission" / "submission.csv"
     reranked = pl.read_csv(path).sort("session_type")
-    code, text = call(stages.main, config, *runs, "--set", "rerank={}", "--from", "rank")
+    code, text = call(stages.run_all, config, *runs, "--set", "rerank={}", "--from", "rank")
     assert code == 0, text
     plain = pl.read_csv(path).sort("session_type")
     assert plain["session_type"].equals(reranked["session_type"])
