@@ -127,8 +127,7 @@ class Opened:
         kinds, copies = max(len(self.targets), 1), self._net.query.size > 0
         queries = np.zeros((kinds, len(log), self._vectors.shape[1]), np.float32)
         added = np.zeros((kinds, less.n_events if copies else 0), np.float32)
-        # Copied, as numba would compile once more for memory-mapped arrays, which are read-only.
-        sessions = Sessions(*map(np.array, (less.offsets, less.aids, less.types_or_empty, less.ts_or_empty)))
+        sessions = Sessions(less.offsets, less.aids, less.types_or_empty, less.ts_or_empty)
 
         def work(start: int, stop: int) -> None:
             shared: tuple[Any, ...] = sessions, self.settings.length, start, stop, queries, added
