@@ -74,9 +74,9 @@ def _is_made(part: Path, key: str) -> bool:
     return (part / MADE).exists() and read_json(part / MADE)["key"] == key
 
 
-def _made(run: Run, pass_name: str, name: str) -> Path | None:
+def _made(run: Run, pass_name: str, name: str, key: str) -> Path | None:
     """The folder of a retriever that was made before; ``None`` if it must be made."""
-    stage, key = run.stage_folder(pass_name, NAME), _key(run, pass_name, name)
+    stage = run.stage_folder(pass_name, NAME)
     for part in (work_folder(stage) / name, stage / name):
         if _is_made(part, key):
             print(f"  {name}: up to date", flush=True)
@@ -84,9 +84,9 @@ def _made(run: Run, pass_name: str, name: str) -> Path | None:
     return None
 
 
-def _make(run: Run, pass_name: str, name: str) -> Path:
+def _make(run: Run, pass_name: str, name: str, key: str) -> Path:
     """The folder of a retriever that is fitted and indexed now."""
-    data, models, key = open_pass(run, pass_name), run.settings.models, _key(run, pass_name, name)
+    data, models = open_pass(run, pass_name), run.settings.models
     work = work_folder(run.stage_folder(pass_name, NAME))
     checkpoints = work / f"{name}.{key}"
     known = open_knowledge(run, pass_name) if reads_knowledge(models.retrievers[name]) else None
@@ -121,11 +121,12 @@ def _make(run: Run, pass_name: str, name: str) -> Path:
 
 def _make_all(run: Run, pass_name: str, names: list[str]) -> list[Path]:
     """The folders of these retrievers, as they were made before or made now, several at once where the settings say."""
-    made = {name: _made(run, pass_name, name) for name in names}
-    missing = [(run, pass_name, name) for name in names if made[name] is None]
+    calls = [(run, pass_name, name, _key(run, pass_name, name)) for name in names]
+    made = [_made(*call) for call in calls]
+    missing = [call for call, part in zip(calls, made, strict=True) if part is None]
     at_once = min(run.settings.fits_at_once, len(missing))
     parts = iter(call_apart(_make, missing, at_once) if at_once > 1 else [_make(*one) for one in missing])
-    return [part or next(parts) for part in made.values()]
+    return [part or next(parts) for part in made]
 
 
 def _link(source: str, to: str) -> None:
@@ -167,7 +168,8 @@ def make_one(run: Run, pass_name: str, name: str) -> Path:
         remedy = f"--set models.retrievers.{name}.on=true" if not models.retrievers[name].on else "leave it out"
         raise InputError(f"--model {name}", None, reason, remedy)
     print(f"{NAME} ({pass_name}), {name} alone …", flush=True)
-    return _made(run, pass_name, name) or _make(run, pass_name, name)
+    call = run, pass_name, name, _key(run, pass_name, name)
+    return _made(*call) or _make(*call)
 
 
 STAGE = Stage(NAME, FITTED, _settings, _inputs, _work, floors=FLOORS)
